@@ -1,1 +1,11 @@
+//! Backhaul: a background transfer service with the semantics of Windows BITS, whose decisions are WebAssembly policies.
+//!
+//! [`host::Host`] puts the parts together; ARCHITECTURE.md in the repository is the map.
 
+pub mod clock;
+pub mod job;
+pub mod network;
+pub mod policy;
+pub mod scheduler;
+pub mod store;
+pub mod transfer;

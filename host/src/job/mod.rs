@@ -1,0 +1,23 @@
+//! What a job is: states, properties, files, errors and events. Pure: no I/O and no clock.
+//!
+//! Names and numbers are those of BITS (bits.md); design.md section 3 decides what bits.md leaves open.
+
+mod digest;
+mod error;
+mod event;
+mod id;
+mod properties;
+mod record;
+mod remote_name;
+mod spec;
+mod state;
+
+pub use digest::{DigestError, Sha256};
+pub use error::{ErrorCode, ErrorContext, Failure, FailureClass, JobError, Phase, ResponseHeaders};
+pub use event::{Event, EventKind, RestartReason};
+pub use id::{AttemptNumber, DecisionId, FileIndex, JobId, PolicyName};
+pub use properties::{CostFlags, CostState, Direction, Priority, Properties, PropertyError, limits};
+pub use record::{AttemptSummary, FileRecord, FileVersion, Integrity, Intent, JobRecord, PartIdentity, RetryWait};
+pub use remote_name::{Origin, RemoteNameError, SafeUrl};
+pub use spec::{FileSpec, JobSpec, LocalName, LocalNameError, RequestHeaders};
+pub use state::{IllegalTransition, JobState, Transition};

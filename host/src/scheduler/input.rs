@@ -1,0 +1,329 @@
+//! What the core is told. Plain data, so that inputs can be recorded and replayed.
+
+use super::step::Question;
+use crate::clock::UnixMillis;
+use crate::job::{
+    AttemptNumber, ErrorCode, Failure, FileIndex, FileSpec, FileVersion, IllegalTransition, Integrity, JobError, JobId,
+    JobRecord, JobSpec, PartIdentity, PolicyName, PropertyError, SafeUrl,
+};
+use crate::network::Network;
+use crate::policy::contract;
+
+/// A client's call, by which its reply finds back. Drawn by the driver; never stored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct RequestId(pub u64);
+
+/// One input of the core.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Input {
+    /// Start-up: a job of the store that is not final. All come before any other input, and [`Input::LoadingDone`] closes them.
+    Loaded(Box<JobRecord>),
+    /// Start-up is over: intents are finished, ready jobs may start.
+    LoadingDone,
+    /// A client wants something.
+    Command {
+        /// Whom to reply to.
+        request: RequestId,
+        /// What it wants.
+        command: Command,
+    },
+    /// A worker, or another task that acts for a job, tells something.
+    Report {
+        /// Which job.
+        job: JobId,
+        /// The attempt that it belongs to; reports of an earlier one are ignored.
+        attempt: AttemptNumber,
+        /// What.
+        report: Report,
+    },
+    /// The policies answered an [`super::Ask`].
+    Answer {
+        /// Which job.
+        job: JobId,
+        /// The generation of the ask; an answer to an older one is ignored.
+        generation: u32,
+        /// What they answered.
+        answer: Answer,
+    },
+    /// The network came, went or changed its cost.
+    NetworkChanged(Network),
+    /// Free space below the directory that a job waits for, after [`super::Effect::ProbeSpace`].
+    Space {
+        /// Which job.
+        job: JobId,
+        /// Bytes that this user may still write there.
+        bytes_available: u64,
+    },
+    /// A timer of the core is due, or may be.
+    Tick,
+}
+
+/// What a client can want. Checked at the edge: everything in here is within its limits.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Command {
+    /// Create a job, SUSPENDED, with its first files.
+    Create {
+        /// Its id, drawn by the caller.
+        job: JobId,
+        /// What it is.
+        spec: Box<JobSpec>,
+        /// Its first files; may be empty.
+        files: Vec<FileSpec>,
+    },
+    /// Add files. Legal in every state that is not final.
+    AddFiles {
+        /// Which job.
+        job: JobId,
+        /// At least one.
+        files: Vec<FileSpec>,
+    },
+    /// Suspend.
+    Suspend(JobId),
+    /// Resume.
+    Resume(JobId),
+    /// Publish what is finished, and end the job.
+    Complete(JobId),
+    /// Delete everything, and end the job.
+    Cancel(JobId),
+    /// Give a file another remote name: durable at once, in force from the next attempt.
+    SetRemoteName {
+        /// Which job.
+        job: JobId,
+        /// Which file.
+        file: FileIndex,
+        /// Its new remote name.
+        remote_name: SafeUrl,
+    },
+}
+
+/// What a client is told, once it is durable.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Reply {
+    /// Done; the job as it is now.
+    Job(Box<JobRecord>),
+    /// The job is acknowledged.
+    Completed {
+        /// The job as it is now.
+        job: Box<JobRecord>,
+        /// Not all of its files were finished: BG_S_PARTIAL_COMPLETE.
+        partial: bool,
+    },
+    /// The job is cancelled.
+    Cancelled {
+        /// The job as it is now.
+        job: Box<JobRecord>,
+        /// Part files that could not be deleted: BG_S_UNABLE_TO_DELETE_FILES.
+        files_left: u32,
+    },
+}
+
+/// Why a client's call was refused. Nothing was changed.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum CommandError {
+    /// BG_E_NOT_FOUND.
+    #[error("there is no job {0}")]
+    NotFound(JobId),
+    /// BG_E_INVALID_STATE.
+    #[error(transparent)]
+    InvalidState(#[from] IllegalTransition),
+    /// BG_E_EMPTY.
+    #[error("job {0} has no files; add one before it is resumed")]
+    Empty(JobId),
+    /// BG_E_FILE_NOT_FOUND.
+    #[error("job {job} has no file {file}")]
+    FileNotFound {
+        /// Which job.
+        job: JobId,
+        /// Which file it does not have.
+        file: FileIndex,
+    },
+    /// A property is out of its limits.
+    #[error(transparent)]
+    Property(#[from] PropertyError),
+    /// The files could not all be given their local names. The job is as it was; those published stay so.
+    #[error("failed to complete the job: {}", .0.description)]
+    Publication(JobError),
+    /// The store could not be written; nothing of the call is durable.
+    #[error("failed to store the request: {0}")]
+    Store(String),
+    /// The host is stopping.
+    #[error("the host is stopping")]
+    Stopping,
+}
+
+/// How far one file of a running job is. Every byte below `durable` was fsynced before this was sent.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FileProgress {
+    /// Which file.
+    pub file: FileIndex,
+    /// Durable bytes.
+    pub durable: u64,
+    /// What the bytes are a version of.
+    pub version: FileVersion,
+    /// The part file.
+    pub part: Option<PartIdentity>,
+    /// The hasher's state at `durable`, if a digest is wanted.
+    pub hash_state: Option<Vec<u8>>,
+}
+
+/// What a worker tells, in the order in which it happened.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Report {
+    /// An origin gave the first acceptable answer of this attempt.
+    Connected,
+    /// Bytes became durable. Each report carries one file.
+    Checkpoint {
+        /// How far.
+        progress: FileProgress,
+        /// Bytes by which the job's high-water mark rises: those beyond the file version's own mark.
+        new_bytes: u64,
+    },
+    /// A file begins again from 0. Sent before any byte of the new version is durable.
+    FileRestarted {
+        /// Which.
+        file: FileIndex,
+        /// Why.
+        reason: crate::job::RestartReason,
+        /// Durable bytes that are given up.
+        bytes_discarded: u64,
+        /// The size counted for the file so far, if any.
+        bytes_total_before: Option<u64>,
+    },
+    /// A file is whole, durable and verified.
+    FileFinished {
+        /// Its last state; `durable` is its size.
+        progress: FileProgress,
+        /// As for a checkpoint.
+        new_bytes: u64,
+        /// What stands behind its bytes.
+        integrity: Integrity,
+        /// Whether the file's size had been counted by an earlier report of this version.
+        sized_before: bool,
+    },
+    /// The worker stopped as it was told to; its checkpoints came before.
+    Stopped,
+    /// The first failure of the attempt; the worker has stopped, its checkpoints came before.
+    Failed(Box<Failure>),
+    /// No unfinished file is left.
+    Finished,
+    /// The end of [`super::Effect::Publish`].
+    Published {
+        /// Files under their local names now.
+        files_published: u32,
+        /// The first failure; the files before it are published.
+        error: Option<JobError>,
+        /// Finished files whose part file was found lost or exchanged: they are to be fetched again.
+        lost: Vec<FileIndex>,
+    },
+    /// The end of [`super::Effect::DeleteParts`].
+    PartsDeleted {
+        /// Part files that could not be deleted.
+        files_left: u32,
+    },
+}
+
+/// What the policies answered, checked and clamped (`policy::clamp`). The core applies it as it is.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Answer {
+    /// To [`Question::Retry`].
+    Retry(RetryAnswer),
+    /// To [`Question::Admit`].
+    Admit(AdmitAnswer),
+    /// To [`Question::Recover`].
+    Recover(RecoverAnswer),
+}
+
+/// What to do after a failed attempt.
+#[derive(Debug, Clone, PartialEq)]
+pub struct RetryAnswer {
+    /// Milliseconds until the next attempt; none: no further attempt, recovery is asked.
+    pub retry_after_ms: Option<u64>,
+    /// Who decided, and why.
+    pub because: Because,
+}
+
+/// Whether a job may run on the present network.
+#[derive(Debug, Clone, PartialEq)]
+pub struct AdmitAnswer {
+    /// What it may.
+    pub admission: Admission,
+    /// Who decided, and why.
+    pub because: Because,
+}
+
+/// What a job may do on the present network.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Admission {
+    /// Run.
+    Allow,
+    /// Run, at no more than so many bytes per second.
+    AllowAtMost(u64),
+    /// Wait: so many milliseconds, or until something changes. The core asks again after 15 minutes at the latest.
+    Hold(Option<u64>),
+}
+
+/// What to do with a job that would go into ERROR.
+#[derive(Debug, Clone, PartialEq)]
+pub struct RecoverAnswer {
+    /// What.
+    pub recovery: Recovery,
+    /// Who decided, and why.
+    pub because: Because,
+}
+
+/// What a recovery policy can want.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Recovery {
+    /// ERROR becomes visible.
+    Leave,
+    /// Apply the changes, all or none, and go on after so many milliseconds.
+    Resume {
+        /// Checked by the host: files exist, URLs and values are ones that a client could give.
+        changes: Vec<contract::Change>,
+        /// Milliseconds.
+        after_ms: u64,
+    },
+    /// Publish what is finished.
+    Complete,
+    /// Cancel the job.
+    Cancel,
+}
+
+/// Who decided, and why: for the journal and for `waiting_on`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Because {
+    /// `built-in` for the default.
+    pub policy: PolicyName,
+    /// For machines, at most 64 bytes.
+    pub code: String,
+    /// For people, at most 500 bytes, redacted.
+    pub note: String,
+}
+
+/// What a job that does not move is waiting for (design.md section 3).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WaitingOn {
+    /// For machines: `turn`, `retry_delay`, `network`, `network_cost`, `policy_hold`, `disk_full`, `origin`, `store`.
+    pub code: &'static str,
+    /// For people.
+    pub detail: String,
+    /// When it ends at the latest, if that is known.
+    pub until: Option<UnixMillis>,
+    /// The policy that holds it, if one does.
+    pub policy: Option<PolicyName>,
+    /// The code that the job's reported error has meanwhile, if the gate makes it TRANSIENT_ERROR.
+    pub error: Option<ErrorCode>,
+}
+
+impl Answer {
+    /// Whether this is an answer to such a question.
+    #[must_use]
+    pub const fn fits(&self, question: &Question) -> bool {
+        matches!(
+            (self, question),
+            (Self::Retry(_), Question::Retry(_))
+                | (Self::Admit(_), Question::Admit(_))
+                | (Self::Recover(_), Question::Recover(_))
+        )
+    }
+}

@@ -1,0 +1,20 @@
+//! Which job runs next, and what happens after: a pure core and one driver.
+//!
+//! ```text
+//! commands, worker reports, network, ticks ─→ Driver ─ Input ─→ Core::handle ─→ Step { asks, writes, effects }
+//!                                               ↑                                  │       │        │
+//!                                               └──── Input::Answer ←── policies ←─┘       │        │
+//!                                                        one transaction of the store ←────┘        │
+//!                                                 replies, workers, renames: after the commit ←─────┘
+//! ```
+//!
+//! The [`core`] has no I/O, reads no clock and draws no randomness that it was not given. Equal inputs give equal steps.
+
+mod input;
+mod step;
+
+pub use input::{
+    Admission, AdmitAnswer, Answer, Because, Command, CommandError, FileProgress, Input, RecoverAnswer, Recovery,
+    Reply, Report, RequestId, RetryAnswer, WaitingOn,
+};
+pub use step::{Ask, Assignment, Effect, FileChange, Overwrite, Question, Step, StopReason, Write};

@@ -1,0 +1,198 @@
+//! What the core answers: questions for the policies, writes for the store, and what to do once they are committed.
+
+use super::input::{CommandError, FileProgress, Reply, RequestId};
+use crate::job::{
+    AttemptNumber, DecisionId, Event, FileIndex, FileSpec, Integrity, JobId, JobRecord, PolicyName, RequestHeaders,
+    SafeUrl,
+};
+use crate::policy::contract;
+
+/// The answer to one input. The driver asks, feeds the answers, commits, and only then lets the effects happen.
+#[derive(Debug, Clone, PartialEq, Default)]
+#[must_use]
+pub struct Step {
+    /// Questions to be answered in this batch, before any other input of their job.
+    pub asks: Vec<Ask>,
+    /// What to store, in order, in one transaction with everything else of the batch.
+    pub writes: Vec<Write>,
+    /// What to do once that is durable, in order.
+    pub effects: Vec<Effect>,
+}
+
+/// A question to the policies of a job.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Ask {
+    /// Which job.
+    pub job: JobId,
+    /// Repeated in the answer.
+    pub generation: u32,
+    /// For the decision log.
+    pub decision: DecisionId,
+    /// The job's own policies, after the operator's.
+    pub policies: Vec<PolicyName>,
+    /// What is asked.
+    pub question: Question,
+}
+
+/// A hook with its argument. `memo`, `built_in` and `local_time` are filled in by the policy chain, which knows them.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Question {
+    /// After a failed attempt.
+    Retry(Box<contract::RetryContext>),
+    /// Before a job takes a slot, at each slice, and when the network changed.
+    Admit(Box<contract::AdmitContext>),
+    /// Before ERROR becomes visible.
+    Recover(Box<contract::RecoveryContext>),
+}
+
+/// A change of the store. Applied in order; a row that is written twice in a batch ends as the last write says.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Write {
+    /// A new job.
+    InsertJob {
+        /// Its header.
+        job: Box<JobRecord>,
+        /// Secret request headers.
+        headers: RequestHeaders,
+    },
+    /// New files, numbered from `first`.
+    InsertFiles {
+        /// Which job.
+        job: JobId,
+        /// Number of the first one.
+        first: FileIndex,
+        /// The files.
+        files: Vec<FileSpec>,
+    },
+    /// The job's header as it is now.
+    UpdateJob(Box<JobRecord>),
+    /// One file of a job.
+    UpdateFile {
+        /// Which job.
+        job: JobId,
+        /// Which file.
+        file: FileIndex,
+        /// What changes.
+        change: FileChange,
+    },
+    /// A set statement: every remote name of the job that begins with `from` begins with `to` instead.
+    ReplaceRemotePrefix {
+        /// Which job.
+        job: JobId,
+        /// The old prefix, case-sensitive.
+        from: String,
+        /// The new one.
+        to: String,
+    },
+    /// A set statement: every finished file of the job is published.
+    MarkPublished(JobId),
+    /// An entry of the journal. The store numbers it.
+    Journal(Event),
+}
+
+/// A change of one file's row.
+#[derive(Debug, Clone, PartialEq)]
+pub enum FileChange {
+    /// Bytes became durable: sets durable, version, part and hash state, raises the high-water mark, clears `repointed`.
+    Progress(FileProgress),
+    /// Begins again: durable, high-water mark and hash state 0, version and part none, `repointed` cleared, not finished, one restart more.
+    Restarted,
+    /// As for progress, and finished.
+    Finished {
+        /// Its last state.
+        progress: FileProgress,
+        /// What stands behind its bytes.
+        integrity: Integrity,
+    },
+    /// Another remote name; `repointed` is set if the row has a version.
+    RemoteName(SafeUrl),
+}
+
+/// What happens after the commit.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Effect {
+    /// Answer a client.
+    Reply {
+        /// Whom.
+        request: RequestId,
+        /// What.
+        result: Result<Reply, CommandError>,
+    },
+    /// Start a worker.
+    StartWorker(Assignment),
+    /// Tell the job's worker to stop at its next checkpoint. It reports `Stopped`, `Failed` or `Finished`, whichever comes first.
+    StopWorker {
+        /// Which job.
+        job: JobId,
+        /// Which run.
+        attempt: AttemptNumber,
+        /// Why.
+        reason: StopReason,
+    },
+    /// Set the running worker's own ceiling, in bytes per second.
+    LimitWorker {
+        /// Which job.
+        job: JobId,
+        /// None: no ceiling.
+        bytes_per_second: Option<u64>,
+    },
+    /// Give every finished, unpublished file of the job its local name; report `Published`.
+    Publish {
+        /// Which job.
+        job: JobId,
+        /// Repeated in the report.
+        attempt: AttemptNumber,
+        /// Replace what stands there.
+        overwrite: Overwrite,
+    },
+    /// Delete the part files of the job; report `PartsDeleted`.
+    DeleteParts {
+        /// Which job.
+        job: JobId,
+        /// Repeated in the report.
+        attempt: AttemptNumber,
+    },
+    /// Measure the free space for the first unfinished file of the job; feed `Input::Space`.
+    ProbeSpace(JobId),
+    /// The job is final: forget its progress cell and whatever else is kept for it in memory.
+    Forget(JobId),
+}
+
+/// Whether publication may replace an existing file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Overwrite {
+    /// An existing file is an error, and stays.
+    Refuse,
+    /// An existing ordinary file is replaced.
+    Replace,
+}
+
+/// A run of a job, as its worker is given it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Assignment {
+    /// Which job.
+    pub job: JobId,
+    /// Which run.
+    pub attempt: AttemptNumber,
+    /// Files at once: the job's `parallel_files`, less where the origin's cap on connections leaves less.
+    pub parallel_files: u16,
+    /// The job's own ceiling, bytes per second over all its files.
+    pub bytes_per_second: Option<u64>,
+    /// What publication will do with an existing file: checked before bytes are moved for nothing.
+    pub overwrite: Overwrite,
+}
+
+/// Why a worker is stopped.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum StopReason {
+    /// Its slot goes to another job; only at a point from which the transfer can resume.
+    SlotTaken,
+    /// A gate shut.
+    GateShut,
+    /// The client suspended the job.
+    Suspended,
+    /// The job is being completed or cancelled.
+    Ended,
+    /// The host drains, or its store failed.
+    Draining,
+}
