@@ -1,0 +1,10 @@
+//! The end-to-end tests: the `backhaul` binary against an origin that misbehaves on purpose, and against real servers.
+//!
+//! One binary, so that it is linked once. [`origin`] is the server, [`rig`] runs the client and what surrounds it.
+
+#[cfg(test)]
+#[expect(dead_code, unused_imports, reason = "not every fault is used by a case yet")]
+mod origin;
+#[cfg(test)]
+#[expect(dead_code, unused_imports, reason = "not every helper is used by a case yet")]
+mod rig;

@@ -1,0 +1,18 @@
+//! The rig around the binary: scratch directories, runs of `backhaul` with a limit, tmpfs mounts, real servers, and honest
+//! skips.
+//!
+//! Everything started here ends with the value that started it, also when a test fails.
+
+mod process;
+mod scratch;
+mod servers;
+pub(crate) mod skip;
+#[cfg(test)]
+mod tests;
+mod tmpfs;
+
+pub(crate) use process::{Backhaul, Finished, Running};
+pub(crate) use scratch::{Scratch, assert_absent, assert_published, names_in, sha256_of};
+pub(crate) use servers::{BlackHole, Nginx, PythonServer};
+pub(crate) use skip::skip;
+pub(crate) use tmpfs::Tmpfs;
