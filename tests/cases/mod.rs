@@ -1,0 +1,3 @@
+//! The tests, one file for each theme.
+
+mod catalogue;
