@@ -15,7 +15,7 @@ mod state;
 pub use digest::{DigestError, Sha256};
 pub use error::{ErrorCode, ErrorContext, Failure, FailureClass, JobError, Phase, ResponseHeaders};
 pub use event::{Event, EventKind, RestartReason};
-pub use id::{AttemptNumber, DecisionId, FileIndex, JobId, PolicyName};
+pub use id::{AttemptNumber, DecisionId, FileIndex, JobId, PolicyName, StoreId, StoreIdError, part_file_name};
 pub use properties::{CostFlags, CostState, Direction, Priority, Properties, PropertyError, limits};
 pub use record::{AttemptSummary, FileRecord, FileVersion, Integrity, Intent, JobRecord, PartIdentity, RetryWait};
 pub use remote_name::{Origin, RemoteNameError, SafeUrl};
