@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{FileIndex, Origin, SafeUrl};
+use super::{FileIndex, FileSummary, Origin, SafeUrl};
 use crate::clock::UnixMillis;
 
 /// BG_ERROR_CONTEXT, with BITS's numbers (bits.md 6.1).
@@ -272,6 +272,8 @@ pub struct Failure {
     pub remote_name: Option<SafeUrl>,
     /// Where redirects had led.
     pub final_url: Option<SafeUrl>,
+    /// The file that failed, as it is after its last checkpoint, if a file is concerned.
+    pub file: Option<Box<FileSummary>>,
     /// The origin that failed, for its spacing and health.
     pub origin: Option<Origin>,
     /// Headers of the response from the allow list.

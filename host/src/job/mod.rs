@@ -17,7 +17,9 @@ pub use error::{ErrorCode, ErrorContext, Failure, FailureClass, JobError, Phase,
 pub use event::{Event, EventKind, RestartReason};
 pub use id::{AttemptNumber, DecisionId, FileIndex, JobId, PolicyName, StoreId, StoreIdError, part_file_name};
 pub use properties::{CostFlags, CostState, Direction, Priority, Properties, PropertyError, limits};
-pub use record::{AttemptSummary, FileRecord, FileVersion, Integrity, Intent, JobRecord, PartIdentity, RetryWait};
+pub use record::{
+    AttemptSummary, FileRecord, FileSummary, FileVersion, Integrity, Intent, JobRecord, PartIdentity, RetryWait,
+};
 pub use remote_name::{Origin, RemoteNameError, SafeUrl};
 pub use spec::{FileSpec, JobSpec, LocalName, LocalNameError, RequestHeaders};
 pub use state::{IllegalTransition, JobState, Transition};

@@ -207,3 +207,36 @@ pub struct FileRecord {
     /// What stands behind its bytes.
     pub integrity: Integrity,
 }
+
+/// What the scheduler and the policies are told of one file: the worker that has its record makes it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FileSummary {
+    /// Its position in the job.
+    pub index: FileIndex,
+    /// Where it is fetched from.
+    pub remote_name: SafeUrl,
+    /// Where it shall appear.
+    pub local_name: String,
+    /// The size that is counted for it so far, if any.
+    pub bytes_total: Option<u64>,
+    /// Durable bytes.
+    pub durable: u64,
+    /// Whole, durable and verified.
+    pub finished: bool,
+    /// Times that it began again from 0.
+    pub restarts: u32,
+}
+
+impl From<&FileRecord> for FileSummary {
+    fn from(file: &FileRecord) -> Self {
+        Self {
+            index: file.index,
+            remote_name: file.remote_name.clone(),
+            local_name: file.local_name.to_string(),
+            bytes_total: file.version.as_ref().and_then(|version| version.bytes_total),
+            durable: file.durable,
+            finished: file.finished,
+            restarts: file.restarts,
+        }
+    }
+}

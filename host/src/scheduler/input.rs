@@ -3,8 +3,8 @@
 use super::step::Question;
 use crate::clock::UnixMillis;
 use crate::job::{
-    AttemptNumber, ErrorCode, Failure, FileIndex, FileSpec, FileVersion, IllegalTransition, Integrity, JobError, JobId,
-    JobRecord, JobSpec, PartIdentity, PolicyName, PropertyError, SafeUrl,
+    AttemptNumber, ErrorCode, Failure, FileIndex, FileSpec, FileSummary, FileVersion, IllegalTransition, Integrity,
+    JobError, JobId, JobRecord, JobSpec, Origin, PartIdentity, PolicyName, PropertyError, SafeUrl,
 };
 use crate::network::Network;
 use crate::policy::contract;
@@ -56,6 +56,8 @@ pub enum Input {
     },
     /// A timer of the core is due, or may be.
     Tick,
+    /// The host is stopping: every worker is stopped, and no job is given a slot any more. Jobs keep their places for the next start.
+    Drain,
 }
 
 /// What a client can want. Checked at the edge: everything in here is within its limits.
@@ -169,6 +171,9 @@ pub struct FileProgress {
 /// What a worker tells, in the order in which it happened.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Report {
+    /// The origin that the attempt fetches from, for its cap on connections. Sent before the first request, and again when a later
+    /// file lies elsewhere; a worker whose files all lie where the core was told at their creation need not send it.
+    OriginChosen(Origin),
     /// An origin gave the first acceptable answer of this attempt.
     Connected,
     /// Bytes became durable. Each report carries one file.
@@ -177,6 +182,11 @@ pub enum Report {
         progress: FileProgress,
         /// Bytes by which the job's high-water mark rises: those beyond the file version's own mark.
         new_bytes: u64,
+        /// Durable bytes of the file by its last report, or by its record if this is the first one of the attempt. May be more than
+        /// now: a part file that was found shorter is reported so.
+        durable_before: u64,
+        /// The size counted for the file so far, if any.
+        bytes_total_before: Option<u64>,
     },
     /// A file begins again from 0. Sent before any byte of the new version is durable.
     FileRestarted {
@@ -195,6 +205,8 @@ pub enum Report {
         progress: FileProgress,
         /// As for a checkpoint.
         new_bytes: u64,
+        /// As for a checkpoint.
+        durable_before: u64,
         /// What stands behind its bytes.
         integrity: Integrity,
         /// Whether the file's size had been counted by an earlier report of this version.
@@ -213,7 +225,7 @@ pub enum Report {
         /// The first failure; the files before it are published.
         error: Option<JobError>,
         /// Finished files whose part file was found lost or exchanged: they are to be fetched again.
-        lost: Vec<FileIndex>,
+        lost: Vec<FileSummary>,
     },
     /// The end of [`super::Effect::DeleteParts`].
     PartsDeleted {
@@ -282,6 +294,8 @@ pub enum Recovery {
         changes: Vec<contract::Change>,
         /// Milliseconds.
         after_ms: u64,
+        /// The files that a [`contract::Change::RestartFile`] names, as the store has them: the core holds no files.
+        files: Vec<FileSummary>,
     },
     /// Publish what is finished.
     Complete,
