@@ -1,3 +1,4 @@
 //! The tests, one file for each theme.
 
 mod catalogue;
+mod guests;
