@@ -1,3 +1,5 @@
-//! Parses the command line, runs a command, and maps its error to a documented exit code.
+//! Runs a command, and ends with its exit code.
 
-fn main() {}
+fn main() -> std::process::ExitCode {
+    backhaul::cli::run().into()
+}

@@ -1,0 +1,33 @@
+//! What happens inside, for those who ask: `-v`, or `BACKHAUL_LOG` with the filters of tracing-subscriber.
+
+use std::io::{self, IsTerminal as _};
+
+use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::LevelFilter;
+
+/// The variable that selects what is logged; it outranks `-v`.
+const VARIABLE: &str = "BACKHAUL_LOG";
+
+/// Whether anything will be logged: lines that bars would be drawn over.
+pub(crate) fn is_wanted(verbose: u8) -> bool {
+    verbose > 0 || std::env::var_os(VARIABLE).is_some_and(|value| !value.is_empty())
+}
+
+/// Starts logging to stderr, if it is wanted.
+pub(crate) fn start(verbose: u8) {
+    if !is_wanted(verbose) {
+        return;
+    }
+    let level = match verbose {
+        0 => LevelFilter::OFF,
+        1 => LevelFilter::DEBUG,
+        _ => LevelFilter::TRACE,
+    };
+    // Others' logs below a warning are about their own insides.
+    let default = if verbose == 0 { "off".to_owned() } else { format!("warn,backhaul={level}") };
+    let filter = EnvFilter::builder().with_env_var(VARIABLE).try_from_env().unwrap_or_else(|_| EnvFilter::new(default));
+    let no_color = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+    let colours = io::stderr().is_terminal() && !no_color;
+    // It fails only where an embedding application has a subscriber of its own, which is then the one to be used.
+    let _ = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr).with_ansi(colours).try_init();
+}

@@ -1,0 +1,49 @@
+//! The command line, in three layers: what clap parses (`arguments`), what it means (each command's settings), and commands that
+//! take plain values. All text leaves through the one [`Printer`](printer::Printer), every end is an [`ExitCode`].
+
+mod arguments;
+pub mod exit_code;
+mod failure;
+mod logging;
+mod policy;
+#[allow(dead_code, reason = "the commands that draw bars and print JSON are not all there yet")]
+mod printer;
+
+use clap::Parser as _;
+
+use self::arguments::{Cli, Command, PolicyCommand};
+use self::exit_code::ExitCode;
+use self::printer::Printer;
+
+/// Parses the command line, runs the command, and says how the process shall end.
+#[must_use]
+pub fn run() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            // Help and versions are asked for, and go to stdout. A reader that had enough of them is no failure.
+            let _ = error.print();
+            return if error.use_stderr() { ExitCode::Usage } else { ExitCode::Success };
+        }
+    };
+    let printer = Printer::of_process();
+    logging::start(cli.verbose);
+    let result = match cli.command {
+        Command::Policy(PolicyCommand::Build(arguments)) => policy::build(&arguments, &printer),
+        Command::ExitCodes => {
+            printer.result(ExitCode::table());
+            Ok(ExitCode::Success)
+        }
+    };
+    let code = result.unwrap_or_else(|failure| {
+        printer.error(&failure.message);
+        failure.code
+    });
+    match (code, printer.output_failure()) {
+        (ExitCode::Success, Some(error)) => {
+            printer.error(format_args!("failed to write to stdout: {error}"));
+            ExitCode::Output
+        }
+        (code, _) => code,
+    }
+}
