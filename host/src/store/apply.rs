@@ -1,0 +1,107 @@
+//! A batch as rows: one call is one transaction's content.
+
+use std::collections::HashMap;
+
+use rusqlite::Connection;
+
+use super::error::{Problem, Result};
+use super::rows::{decision, event, file, header, job, memo};
+use super::{Batch, Replaced, change};
+use crate::job::{FileIndex, FileSpec, JobId, SafeUrl};
+use crate::scheduler::{FileChange, Write};
+
+/// Files read at once when remote names are replaced: a page of them is some hundred KiB.
+const REPLACE_PAGE: u32 = 1000;
+
+/// A change that matters to nobody: an empty transaction would touch nothing, and so could not say whether the store can be written.
+const PROBE: &str = include_str!("sql/probe.sql");
+
+/// What became of a batch.
+#[derive(Debug, Default)]
+pub(super) struct Applied {
+    /// Numbers of the events, in the order of the batch.
+    pub(super) numbers: Vec<u64>,
+    pub(super) replaced: Vec<Replaced>,
+}
+
+pub(super) fn batch(connection: &Connection, batch: &Batch) -> Result<Applied> {
+    let mut applied = Applied::default();
+    if *batch == Batch::default() {
+        connection.prepare_cached(PROBE)?.execute([])?;
+    }
+    let last_update = last_update_of_each_job(&batch.writes);
+    for (position, write) in batch.writes.iter().enumerate() {
+        match write {
+            Write::InsertJob { job, headers } => {
+                job::insert(connection, job)?;
+                header::insert(connection, job.id, headers)?;
+            }
+            Write::InsertFiles { job, first, files } => insert_files(connection, *job, *first, files)?,
+            Write::UpdateJob(job) => {
+                if last_update.get(&job.id) == Some(&position) {
+                    job::update(connection, job)?;
+                }
+            }
+            Write::UpdateFile { job, file, change } => update_file(connection, *job, *file, change)?,
+            Write::ReplaceRemotePrefix { job, from, to } => {
+                applied.replaced.push(replace_remote_prefix(connection, *job, from, to)?);
+            }
+            Write::MarkPublished(job) => file::mark_published(connection, *job)?,
+            Write::Journal(event) => applied.numbers.push(event::insert(connection, event)?),
+        }
+    }
+    for decision in &batch.decisions {
+        decision::insert(connection, decision)?;
+    }
+    for memo in &batch.memos {
+        memo::upsert(connection, memo)?;
+    }
+    Ok(applied)
+}
+
+/// A header that is written many times in a batch is written once: nothing else reads or writes the rows of jobs in between.
+fn last_update_of_each_job(writes: &[Write]) -> HashMap<JobId, usize> {
+    let update = |(position, write): (usize, &Write)| match write {
+        Write::UpdateJob(job) => Some((job.id, position)),
+        _ => None,
+    };
+    writes.iter().enumerate().filter_map(update).collect()
+}
+
+fn insert_files(connection: &Connection, job: JobId, first: FileIndex, files: &[FileSpec]) -> Result<()> {
+    for (offset, spec) in (0_u32..).zip(files) {
+        let index = first.0.checked_add(offset).map(FileIndex);
+        let index = index.ok_or_else(|| Problem::Refused(format!("job {job} would have too many files")))?;
+        file::insert(connection, job, &change::planned(index, spec.clone()))?;
+    }
+    Ok(())
+}
+
+fn update_file(connection: &Connection, job: JobId, index: FileIndex, change: &FileChange) -> Result<()> {
+    let found = file::get(connection, job, index)?;
+    let mut record = found.ok_or_else(|| Problem::Refused(format!("job {job} has no file {index} to be updated")))?;
+    change::apply(&mut record, change.clone());
+    file::update(connection, job, &record)
+}
+
+/// A name that would be no remote name with the new prefix stays as it is, and is counted.
+fn replace_remote_prefix(connection: &Connection, job: JobId, from: &str, to: &str) -> Result<Replaced> {
+    let mut replaced = Replaced { job, files: 0, unusable: 0 };
+    let mut first = 0;
+    loop {
+        let page = file::with_prefix(connection, job, from, first, REPLACE_PAGE)?;
+        let Some(last) = page.last() else { return Ok(replaced) };
+        first = u64::from(last.index.0) + 1;
+        for mut record in page {
+            let rest = record.remote_name.expose().as_str().strip_prefix(from).unwrap_or_default();
+            match SafeUrl::parse(&format!("{to}{rest}")) {
+                Ok(remote_name) => {
+                    change::apply(&mut record, FileChange::RemoteName(remote_name));
+                    file::update(connection, job, &record)?;
+                    replaced.files += 1;
+                }
+                Err(_) => replaced.unusable += 1,
+            }
+        }
+    }
+}

@@ -1,0 +1,48 @@
+//! The journal.
+
+use rusqlite::{Connection, Row, params};
+
+use super::{Columns, Table, signed};
+use crate::clock::UnixMillis;
+use crate::job::{Event, EventKind, JobId};
+use crate::store::error::{Result, RowError};
+
+pub(crate) const TABLE: Table = Table { name: "event", columns: &["number", "at", "job_id", "body"] };
+
+const INSERT: &str = "INSERT INTO event (at, job_id, body) VALUES (?1, ?2, ?3)";
+pub(crate) const SELECT: &str = "SELECT number, at, job_id, body FROM event WHERE number > ?1 ORDER BY number LIMIT ?2";
+const SELECT_OF_JOB: &str =
+    "SELECT number, at, job_id, body FROM event WHERE number > ?1 AND job_id = ?3 ORDER BY number LIMIT ?2";
+
+/// Adds an event and says its number.
+pub(crate) fn insert(connection: &Connection, event: &Event) -> Result<u64> {
+    let body = serde_json::to_string(&event.kind).expect("plain data with text keys always has a JSON form");
+    let job = event.job.as_ref().map(|job| job.0.as_bytes());
+    let number = connection.prepare_cached(INSERT)?.insert(params![signed(event.at.0), job, body])?;
+    Ok(number.cast_unsigned())
+}
+
+/// Reads a row of one of the statements above.
+pub(crate) fn from_row(row: &Row<'_>) -> std::result::Result<(u64, Event), RowError> {
+    let mut columns = Columns::plain(&TABLE, row);
+    let number = columns.u64()?;
+    let at = UnixMillis(columns.u64()?);
+    let job = columns.optional_job()?;
+    let kind: EventKind = columns.json()?;
+    Ok((number, Event { at, job, kind }))
+}
+
+/// At most `limit` events after number `after`, of one job or of all.
+pub(crate) fn after(connection: &Connection, after: u64, limit: u32, job: Option<JobId>) -> Result<Vec<(u64, Event)>> {
+    let sql = if job.is_some() { SELECT_OF_JOB } else { SELECT };
+    let mut statement = connection.prepare_cached(sql)?;
+    let mut rows = match job {
+        Some(job) => statement.query(params![signed(after), limit, job.0.as_bytes()])?,
+        None => statement.query(params![signed(after), limit])?,
+    };
+    let mut events = Vec::new();
+    while let Some(row) = rows.next()? {
+        events.push(from_row(row)?);
+    }
+    Ok(events)
+}

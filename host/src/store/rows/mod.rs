@@ -1,0 +1,232 @@
+//! Rows: one file per entity says how its columns are written and read, and nothing else does.
+//!
+//! `quick_check` looks at the structure of the file, not at what is in it: it misses most changed bits. Rows of jobs and files therefore
+//! carry a checksum over their columns, key included, and a row whose checksum is wrong is an error where it is read.
+
+pub(super) mod decision;
+pub(super) mod event;
+pub(super) mod file;
+pub(super) mod header;
+pub(super) mod job;
+pub(super) mod memo;
+
+use rusqlite::Row;
+use rusqlite::types::{ToSqlOutput, Value, ValueRef};
+
+use super::error::RowError;
+use crate::job::JobId;
+
+/// The names of a table's columns, in the order in which its statements have them. The first one or two are the key.
+#[derive(Debug)]
+pub(super) struct Table {
+    pub(super) name: &'static str,
+    pub(super) columns: &'static [&'static str],
+}
+
+/// CRC-32 of the columns, each with its type and length. Each integer takes as many bytes as any other, whatever its value.
+pub(super) fn checksum<'a>(columns: impl Iterator<Item = ValueRef<'a>>) -> u32 {
+    let mut hasher = crc32fast::Hasher::new();
+    let mut sized = |kind: u8, bytes: &[u8]| {
+        hasher.update(&[kind]);
+        hasher.update(&(bytes.len() as u64).to_le_bytes());
+        hasher.update(bytes);
+    };
+    for column in columns {
+        match column {
+            ValueRef::Null => sized(0, &[]),
+            ValueRef::Integer(number) => sized(1, &number.to_le_bytes()),
+            ValueRef::Real(number) => sized(2, &number.to_le_bytes()),
+            ValueRef::Text(bytes) => sized(3, bytes),
+            ValueRef::Blob(bytes) => sized(4, bytes),
+        }
+    }
+    hasher.finalize()
+}
+
+/// The columns that are about to be written.
+pub(super) fn as_refs<'a>(columns: &'a [ToSqlOutput<'a>]) -> impl Iterator<Item = ValueRef<'a>> {
+    columns.iter().map(|column| match column {
+        ToSqlOutput::Borrowed(value) => *value,
+        ToSqlOutput::Owned(value) => ValueRef::from(value),
+        _ => unreachable!("rows are made of borrowed and owned values only"),
+    })
+}
+
+/// The same bits, signed: SQLite has no other integers.
+pub(super) const fn signed(number: u64) -> i64 {
+    number.cast_signed()
+}
+
+pub(super) fn integer(number: u64) -> ToSqlOutput<'static> {
+    ToSqlOutput::Owned(Value::Integer(signed(number)))
+}
+
+pub(super) fn optional(number: Option<u64>) -> ToSqlOutput<'static> {
+    number.map_or(ToSqlOutput::Owned(Value::Null), integer)
+}
+
+pub(super) fn text(text: &str) -> ToSqlOutput<'_> {
+    ToSqlOutput::Borrowed(ValueRef::Text(text.as_bytes()))
+}
+
+pub(super) fn optional_text(value: Option<&str>) -> ToSqlOutput<'_> {
+    value.map_or(ToSqlOutput::Owned(Value::Null), text)
+}
+
+pub(super) fn blob(bytes: &[u8]) -> ToSqlOutput<'_> {
+    ToSqlOutput::Borrowed(ValueRef::Blob(bytes))
+}
+
+pub(super) fn json(value: &impl serde::Serialize) -> ToSqlOutput<'static> {
+    let text = serde_json::to_string(value).expect("plain data with text keys always has a JSON form");
+    ToSqlOutput::Owned(Value::Text(text))
+}
+
+/// Reads the columns of one row in their order. Every getter moves on by one.
+#[derive(Debug)]
+pub(super) struct Columns<'r> {
+    table: &'static Table,
+    row: &'r Row<'r>,
+    next: usize,
+}
+
+impl<'r> Columns<'r> {
+    /// A row without a checksum.
+    pub(super) const fn plain(table: &'static Table, row: &'r Row<'r>) -> Self {
+        Self { table, row, next: 0 }
+    }
+
+    /// A row whose last column is its checksum.
+    pub(super) fn checked(table: &'static Table, row: &'r Row<'r>) -> Result<Self, RowError> {
+        let mut columns = Self { table, row, next: table.columns.len() - 1 };
+        let stored = columns.u64()?;
+        let computed = checksum((0..table.columns.len() - 1).map(|i| row.get_ref_unwrap(i)));
+        if stored != u64::from(computed) {
+            return Err(columns.error("it is not the checksum of the row: bits of it have changed".into()));
+        }
+        columns.next = 0;
+        Ok(columns)
+    }
+
+    /// An error in the column that was read last.
+    pub(super) fn error(&self, problem: String) -> RowError {
+        RowError {
+            table: self.table.name,
+            row: self.key(),
+            column: self.table.columns[self.next.saturating_sub(1)],
+            problem,
+        }
+    }
+
+    fn key(&self) -> String {
+        let part = |i: usize| match self.row.get_ref_unwrap(i) {
+            ValueRef::Integer(number) => format!("{} {number}", self.table.columns[i]),
+            ValueRef::Blob(bytes) => match uuid::Uuid::from_slice(bytes) {
+                Ok(id) => format!("{} {id}", self.table.columns[i]),
+                Err(_) => format!("a {} of {} bytes", self.table.columns[i], bytes.len()),
+            },
+            _ => format!("an unreadable {}", self.table.columns[i]),
+        };
+        match self.table.columns[1] {
+            "file_index" | "position" => format!("{}, {}", part(0), part(1)),
+            _ => part(0),
+        }
+    }
+
+    fn value(&mut self) -> ValueRef<'r> {
+        self.next += 1;
+        self.row.get_ref_unwrap(self.next - 1)
+    }
+
+    fn expected(&self, wanted: &str, found: ValueRef<'_>) -> RowError {
+        self.error(format!("it holds {} where {wanted} should be", found.data_type()))
+    }
+
+    pub(super) fn optional_u64(&mut self) -> Result<Option<u64>, RowError> {
+        match self.value() {
+            ValueRef::Null => Ok(None),
+            ValueRef::Integer(number) => Ok(Some(number.cast_unsigned())),
+            other => Err(self.expected("an integer", other)),
+        }
+    }
+
+    pub(super) fn u64(&mut self) -> Result<u64, RowError> {
+        self.optional_u64()?.ok_or_else(|| self.expected("an integer", ValueRef::Null))
+    }
+
+    pub(super) fn u32(&mut self) -> Result<u32, RowError> {
+        let number = self.u64()?;
+        u32::try_from(number).map_err(|_| self.error(format!("{number} is too large")))
+    }
+
+    pub(super) fn u16(&mut self) -> Result<u16, RowError> {
+        let number = self.u64()?;
+        u16::try_from(number).map_err(|_| self.error(format!("{number} is too large")))
+    }
+
+    pub(super) fn flag(&mut self) -> Result<bool, RowError> {
+        match self.u64()? {
+            0 => Ok(false),
+            1 => Ok(true),
+            other => Err(self.error(format!("{other} is neither 0 nor 1"))),
+        }
+    }
+
+    /// One of the values that a number stands for: its position in `all`.
+    pub(super) fn optional_one_of<T: Copy>(&mut self, all: &[T]) -> Result<Option<T>, RowError> {
+        let Some(number) = self.optional_u64()? else { return Ok(None) };
+        let value = usize::try_from(number).ok().and_then(|number| all.get(number));
+        value.copied().map(Some).ok_or_else(|| self.error(format!("{number} stands for nothing")))
+    }
+
+    pub(super) fn one_of<T: Copy>(&mut self, all: &[T]) -> Result<T, RowError> {
+        self.optional_one_of(all)?.ok_or_else(|| self.expected("an integer", ValueRef::Null))
+    }
+
+    pub(super) fn optional_text(&mut self) -> Result<Option<&'r str>, RowError> {
+        match self.value() {
+            ValueRef::Null => Ok(None),
+            ValueRef::Text(bytes) => {
+                std::str::from_utf8(bytes).map(Some).map_err(|_| self.error("the text is not UTF-8".into()))
+            }
+            other => Err(self.expected("text", other)),
+        }
+    }
+
+    pub(super) fn text(&mut self) -> Result<&'r str, RowError> {
+        self.optional_text()?.ok_or_else(|| self.expected("text", ValueRef::Null))
+    }
+
+    pub(super) fn optional_blob(&mut self) -> Result<Option<&'r [u8]>, RowError> {
+        match self.value() {
+            ValueRef::Null => Ok(None),
+            ValueRef::Blob(bytes) => Ok(Some(bytes)),
+            other => Err(self.expected("bytes", other)),
+        }
+    }
+
+    pub(super) fn blob(&mut self) -> Result<&'r [u8], RowError> {
+        self.optional_blob()?.ok_or_else(|| self.expected("bytes", ValueRef::Null))
+    }
+
+    pub(super) fn optional_job(&mut self) -> Result<Option<JobId>, RowError> {
+        let Some(bytes) = self.optional_blob()? else { return Ok(None) };
+        match uuid::Uuid::from_slice(bytes) {
+            Ok(id) => Ok(Some(JobId(id))),
+            Err(_) => Err(self.error(format!("a job id has 16 bytes, not {}", bytes.len()))),
+        }
+    }
+
+    pub(super) fn job(&mut self) -> Result<JobId, RowError> {
+        self.optional_job()?.ok_or_else(|| self.expected("bytes", ValueRef::Null))
+    }
+
+    pub(super) fn optional_json<T: serde::de::DeserializeOwned>(&mut self) -> Result<Option<T>, RowError> {
+        let Some(text) = self.optional_text()? else { return Ok(None) };
+        serde_json::from_str(text).map(Some).map_err(|error| self.error(error.to_string()))
+    }
+
+    pub(super) fn json<T: serde::de::DeserializeOwned>(&mut self) -> Result<T, RowError> {
+        self.optional_json()?.ok_or_else(|| self.expected("text", ValueRef::Null))
+    }
+}

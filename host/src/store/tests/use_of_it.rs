@@ -1,0 +1,131 @@
+//! What is written is read.
+
+use super::*;
+use crate::policy::Memo;
+use crate::policy::contract::Hook;
+use crate::store::{Found, Replaced};
+
+#[test]
+fn a_store_is_found_again_with_its_id_and_what_was_committed() {
+    let directory = tempfile::tempdir().unwrap();
+    let job = a_job();
+    let opened = Store::open(directory.path(), OpenMode::CreateIfMissing).unwrap();
+    assert_eq!(opened.found, Found::Nothing);
+    let id = opened.store.id();
+    let writes = insert(&job, some_files(3));
+    let committed = wait(opened.store.commit(Batch { writes, ..Batch::default() })).unwrap();
+    assert_eq!(committed.events.len(), 1);
+    assert_eq!(committed.events[0].0, 1);
+    wait(opened.store.close()).unwrap();
+
+    let opened = Store::open(directory.path(), OpenMode::Existing).unwrap();
+    assert_eq!(opened.found, Found::Store);
+    assert_eq!(opened.store.id(), id);
+    let reader = opened.store.reader().unwrap();
+    assert_eq!(reader.jobs_not_final().unwrap(), std::slice::from_ref(&job));
+    assert_eq!(reader.job(job.id).unwrap(), Some(job.clone()));
+    assert_eq!(reader.events(0, 10, Some(job.id)).unwrap(), committed.events);
+    assert_eq!(reader.events(1, 10, None).unwrap(), []);
+    let files = reader.files(job.id, FileIndex(1), 10).unwrap();
+    assert_eq!(files.iter().map(|file| file.index.0).collect::<Vec<_>>(), [1, 2]);
+    assert_eq!(reader.file(job.id, FileIndex(2)).unwrap().as_ref(), files.last());
+    assert_eq!(reader.file(job.id, FileIndex(3)).unwrap(), None);
+}
+
+#[test]
+fn files_are_found_by_how_far_they_are() {
+    let fixture = Fixture::new();
+    let job = a_job();
+    let mut writes = insert(&job, some_files(6));
+    writes.extend([1, 2, 4].map(|file| finished(job.id, file)));
+    fixture.commit(writes).unwrap();
+    let reader = fixture.store.reader().unwrap();
+    let indices = |files: Vec<crate::job::FileRecord>| files.iter().map(|file| file.index.0).collect::<Vec<_>>();
+    assert_eq!(indices(reader.unfinished_files(job.id, None, 9).unwrap()), [0, 3, 5]);
+    assert_eq!(indices(reader.unfinished_files(job.id, Some(FileIndex(0)), 1).unwrap()), [3]);
+    assert_eq!(indices(reader.unfinished_files(job.id, Some(FileIndex(u32::MAX)), 1).unwrap()), [0_u32; 0]);
+    assert_eq!(indices(reader.finished_unpublished_files(job.id, None, 2).unwrap()), [1, 2]);
+    fixture.commit(vec![Write::MarkPublished(job.id)]).unwrap();
+    assert_eq!(indices(reader.finished_unpublished_files(job.id, None, 9).unwrap()), [0_u32; 0]);
+    let all = reader.files(job.id, FileIndex(0), 9).unwrap();
+    assert!(all.iter().all(|file| file.published == file.finished), "{all:?}");
+}
+
+#[test]
+fn a_prefix_is_replaced_where_it_stands_and_where_a_remote_name_results() {
+    let fixture = Fixture::new();
+    let job = a_job();
+    let mut files = some_files(2500);
+    files[7].remote_name = "http://127.0.0.1:8081/other".parse().unwrap();
+    let mut writes = insert(&job, files);
+    writes.push(finished(job.id, 3));
+    fixture.commit(writes).unwrap();
+    let replace = |from: &str, to: &str| {
+        let write = Write::ReplaceRemotePrefix { job: job.id, from: from.into(), to: to.into() };
+        fixture.commit(vec![write]).unwrap().replaced
+    };
+    let replaced = replace("http://127.0.0.1:8080/files/", "https://mirror.example/f/");
+    assert_eq!(replaced, [Replaced { job: job.id, files: 2499, unusable: 0 }]);
+    let reader = fixture.store.reader().unwrap();
+    let name = |file| reader.file(job.id, FileIndex(file)).unwrap().unwrap();
+    assert_eq!(name(2).remote_name.expose().as_str(), "https://mirror.example/f/number-2.bin");
+    assert_eq!((name(2).repointed, name(3).repointed), (false, true));
+    assert_eq!(name(7).remote_name.expose().as_str(), "http://127.0.0.1:8081/other");
+    assert_eq!(replace("https://mirror", "ftp://mirror"), [Replaced { job: job.id, files: 0, unusable: 2499 }]);
+    assert_eq!(replace("nothing", "else"), [Replaced { job: job.id, files: 0, unusable: 0 }]);
+}
+
+#[test]
+fn memos_and_headers_are_kept_per_job() {
+    let fixture = Fixture::new();
+    let job = a_job();
+    let headers = RequestHeaders(vec![("X-Key".into(), "1".into()), ("Accept".into(), "*/*".into())]);
+    let memo = |bytes: &[u8]| Memo {
+        job: job.id,
+        policy: crate::job::PolicyName("mirrors".into()),
+        hook: Hook::Recovery,
+        bytes: bytes.to_vec(),
+    };
+    let writes = vec![Write::InsertJob { job: Box::new(job.clone()), headers: headers.clone() }];
+    let batch = Batch { writes, decisions: Vec::new(), memos: vec![memo(b"first"), memo(b"second")] };
+    wait(fixture.store.commit(batch)).unwrap();
+    let reader = fixture.store.reader().unwrap();
+    assert_eq!(reader.headers(job.id).unwrap(), headers);
+    assert_eq!(reader.headers(JobId::generate()).unwrap(), RequestHeaders::default());
+    let policy = crate::job::PolicyName("mirrors".into());
+    assert_eq!(reader.memo(job.id, &policy, Hook::Recovery).unwrap().as_deref(), Some(&b"second"[..]));
+    assert_eq!(reader.memo(job.id, &policy, Hook::Retry).unwrap(), None);
+}
+
+#[test]
+fn a_batch_that_contradicts_the_store_is_refused_whole() {
+    let fixture = Fixture::new();
+    let (known, unknown) = (a_job(), a_job());
+    fixture.commit(insert(&known, some_files(1))).unwrap();
+    let bad = [
+        Write::UpdateJob(Box::new(unknown.clone())),
+        Write::InsertFiles { job: unknown.id, first: FileIndex(0), files: some_files(1) },
+        Write::InsertFiles { job: known.id, first: FileIndex(0), files: some_files(1) },
+        Write::InsertJob { job: Box::new(known.clone()), headers: RequestHeaders::default() },
+        finished(known.id, 1),
+    ];
+    for write in bad {
+        let error = fixture.commit(vec![journal(known.id, EventKind::JobTransferred), write]).unwrap_err();
+        assert!(matches!(error, StoreError::Refused { .. }), "{error:?}");
+    }
+    // No number of the journal was used up.
+    let committed = fixture.commit(vec![journal(known.id, EventKind::JobTransferred)]).unwrap();
+    assert_eq!(committed.events[0].0, 2);
+}
+
+#[test]
+fn a_closed_store_says_so_and_its_directory_is_free() {
+    let fixture = Fixture::new();
+    let other = fixture.store.clone();
+    wait(fixture.store.close()).unwrap();
+    assert!(matches!(wait(other.commit(Batch::default())), Err(StoreError::Closed { .. })));
+    assert!(matches!(other.reader(), Err(StoreError::Closed { .. })));
+    open(fixture.directory.path());
+    let names: Vec<_> = std::fs::read_dir(fixture.directory.path()).unwrap().map(|e| e.unwrap().file_name()).collect();
+    assert!(!names.iter().any(|name| name.to_string_lossy().contains("-wal")), "{names:?}");
+}

@@ -1,0 +1,130 @@
+//! The writer: a thread that owns the only connection that writes.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use rusqlite::{Connection, TransactionBehavior};
+use tokio::sync::{mpsc, oneshot};
+
+use super::apply::{self, Applied};
+use super::ballast::Ballast;
+use super::error::{Problem, StoreError};
+use super::lock::StoreLock;
+use super::{Batch, CommitFault, Committed, FailCommit, directory};
+use crate::scheduler::Write;
+
+/// Below this, an I/O error is taken for a full disk: SQLite reports a log index that cannot grow as one.
+const FULL_BELOW_BYTES: u64 = 64 << 10;
+
+/// What the thread is asked.
+#[derive(Debug)]
+pub(super) enum Request {
+    Commit { batch: Box<Batch>, reply: oneshot::Sender<Result<Committed, StoreError>> },
+    Close { reply: oneshot::Sender<Result<(), StoreError>> },
+}
+
+pub(super) struct Writer {
+    pub(super) connection: Connection,
+    pub(super) database: Arc<PathBuf>,
+    pub(super) ballast: Ballast,
+    pub(super) fail_commit: Option<FailCommit>,
+    /// Commits tried so far.
+    pub(super) commits: u64,
+    /// Released when the connection is closed and nobody reads any more.
+    pub(super) lock: Arc<StoreLock>,
+}
+
+impl Writer {
+    /// The thread's life: until it is told to close, or nobody is left who could ask anything.
+    pub(super) fn run(mut self, mut requests: mpsc::Receiver<Request>) {
+        while let Some(request) = requests.blocking_recv() {
+            match request {
+                // A caller that has gone does not want the answer; what it asked for is done.
+                Request::Commit { batch, reply } => drop(reply.send(self.commit(*batch))),
+                Request::Close { reply } => {
+                    // What is still queued is dropped unanswered, which its callers see as closed.
+                    requests.close();
+                    let _ = reply.send(self.close());
+                    return;
+                }
+            }
+        }
+        if let Err(error) = self.close() {
+            tracing::warn!(%error, "the store could not be closed; its log stays beside it and is read at the next start");
+        }
+    }
+
+    fn commit(&mut self, batch: Batch) -> Result<Committed, StoreError> {
+        self.commits += 1;
+        let fault = self.fail_commit.as_ref().and_then(|fail| fail.0(self.commits));
+        let mut result = self.transaction(&batch, fault);
+        let is_full = matches!(result, Err(StoreError::Full { .. }));
+        if is_full && fault.is_none() && adds_no_work(&batch) && self.ballast.release() {
+            result = self.transaction(&batch, None);
+        }
+        let applied = result?;
+        self.ballast.restore();
+        let events = batch.writes.into_iter().filter_map(|write| match write {
+            Write::Journal(event) => Some(event),
+            _ => None,
+        });
+        Ok(Committed { events: applied.numbers.into_iter().zip(events).collect(), replaced: applied.replaced })
+    }
+
+    fn transaction(&mut self, batch: &Batch, fault: Option<CommitFault>) -> Result<Applied, StoreError> {
+        let result = Self::try_transaction(&mut self.connection, batch, fault);
+        if result.is_err() && !self.connection.is_autocommit() {
+            // The transaction rolls itself back when it is dropped; this is for a rollback that failed too.
+            let _ = self.connection.execute_batch("ROLLBACK");
+        }
+        result.map_err(|problem| match problem.at("write", &self.database) {
+            StoreError::Io { path, .. }
+                if fault.is_none() && directory::available(&path).is_some_and(|bytes| bytes < FULL_BELOW_BYTES) =>
+            {
+                StoreError::Full { path }
+            }
+            error => error,
+        })
+    }
+
+    fn try_transaction(
+        connection: &mut Connection,
+        batch: &Batch,
+        fault: Option<CommitFault>,
+    ) -> Result<Applied, Problem> {
+        // IMMEDIATE: a transaction that begins by reading and then writes is refused at once where another one writes.
+        let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        let applied = apply::batch(&transaction, batch)?;
+        if let Some(fault) = fault {
+            return Err(fault.into());
+        }
+        transaction.commit()?;
+        Ok(applied)
+    }
+
+    /// Brings the log into the database, so that a closed store is one file.
+    fn close(self) -> Result<(), StoreError> {
+        let Self { connection, database, lock, .. } = self;
+        let at = |error: rusqlite::Error| Problem::from(error).at("close", &database);
+        // A reader may still hold back a part of the log; the next writer goes on with it.
+        let checkpointed = connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(())).map_err(at);
+        let closed = connection.close().map_err(|(_, error)| at(error));
+        drop(lock);
+        checkpointed.and(closed)
+    }
+}
+
+impl From<CommitFault> for Problem {
+    fn from(fault: CommitFault) -> Self {
+        let code = match fault {
+            CommitFault::Full => rusqlite::ffi::SQLITE_FULL,
+            CommitFault::Io => rusqlite::ffi::SQLITE_IOERR_FSYNC,
+        };
+        Self::Sqlite(rusqlite::Error::SqliteFailure(rusqlite::ffi::Error::new(code), Some("injected".into())))
+    }
+}
+
+/// Whether a batch only tells what became of work that was accepted before.
+fn adds_no_work(batch: &Batch) -> bool {
+    !batch.writes.iter().any(|write| matches!(write, Write::InsertJob { .. } | Write::InsertFiles { .. }))
+}
