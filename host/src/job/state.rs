@@ -138,14 +138,17 @@ impl JobState {
             (_, T::Completed) => Some(S::Acknowledged),
             (S::Connecting | S::Transferring | S::Queued, T::Resumed) => Some(self),
             (S::Suspended | S::TransientError | S::Error | S::Transferred, T::Resumed) => Some(S::Queued),
-            (S::Suspended | S::Transferred, T::ResumedWithNothingLeft) => Some(S::Transferred),
+            (S::Suspended | S::TransientError | S::Error | S::Transferred, T::ResumedWithNothingLeft) => {
+                Some(S::Transferred)
+            }
             (S::Queued, T::SlotGranted) => Some(S::Connecting),
             (S::Connecting | S::Transferring, T::Connected) => Some(S::Transferring),
             (S::Connecting | S::Transferring, T::SlotTaken) => Some(S::Queued),
             (S::Connecting | S::Transferring, T::FailedTransiently | T::GateShut) => Some(S::TransientError),
             (S::Connecting | S::Transferring | S::TransientError | S::Queued, T::FailedFatally) => Some(S::Error),
             (S::Connecting | S::Transferring | S::TransientError, T::Requeued) => Some(S::Queued),
-            (S::Connecting | S::Transferring, T::Finished) => Some(S::Transferred),
+            // A worker may be told to stop while it ends its last file: the job is no longer running by then, and is done all the same.
+            (S::Connecting | S::Transferring | S::TransientError | S::Queued, T::Finished) => Some(S::Transferred),
             (S::Transferred | S::Suspended | S::Error, T::PublicationFailed) => Some(self),
             _ => None,
         };

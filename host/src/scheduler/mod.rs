@@ -10,8 +10,17 @@
 //!
 //! The [`core`] has no I/O, reads no clock and draws no randomness that it was not given. Equal inputs give equal steps.
 
+mod config;
+pub mod core;
+mod gates;
 mod input;
+mod origins;
+mod queue;
 mod step;
+mod timers;
+
+pub use self::core::Core;
+pub use config::SchedulerConfig;
 
 pub use input::{
     Admission, AdmitAnswer, Answer, Because, Command, CommandError, FileProgress, Input, RecoverAnswer, Recovery,
