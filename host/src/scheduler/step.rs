@@ -84,6 +84,13 @@ pub enum Write {
         /// The new one.
         to: String,
     },
+    /// Other request headers for the job, in place of those that it has.
+    ReplaceHeaders {
+        /// Which job.
+        job: JobId,
+        /// All of them. Secret.
+        headers: RequestHeaders,
+    },
     /// A set statement: every finished file of the job is published.
     MarkPublished(JobId),
     /// An entry of the journal. The store numbers it.

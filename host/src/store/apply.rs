@@ -46,6 +46,7 @@ pub(super) fn batch(connection: &Connection, batch: &Batch) -> Result<Applied> {
             Write::ReplaceRemotePrefix { job, from, to } => {
                 applied.replaced.push(replace_remote_prefix(connection, *job, from, to)?);
             }
+            Write::ReplaceHeaders { job, headers } => header::replace(connection, *job, headers)?,
             Write::MarkPublished(job) => file::mark_published(connection, *job)?,
             Write::Journal(event) => applied.numbers.push(event::insert(connection, event)?),
         }

@@ -9,6 +9,7 @@ use crate::store::error::Result;
 const TABLE: Table = Table { name: "header", columns: &["job_id", "position", "name", "value"] };
 
 const INSERT: &str = "INSERT INTO header (job_id, position, name, value) VALUES (?1, ?2, ?3, ?4)";
+const DELETE: &str = "DELETE FROM header WHERE job_id = ?1";
 const SELECT: &str = "SELECT job_id, position, name, value FROM header WHERE job_id = ?1 ORDER BY position";
 
 pub(crate) fn insert(connection: &Connection, job: JobId, headers: &RequestHeaders) -> Result<()> {
@@ -17,6 +18,12 @@ pub(crate) fn insert(connection: &Connection, job: JobId, headers: &RequestHeade
         statement.execute(params![job.0.as_bytes(), position, name, value])?;
     }
     Ok(())
+}
+
+/// Other headers in place of those that the job has.
+pub(crate) fn replace(connection: &Connection, job: JobId, headers: &RequestHeaders) -> Result<()> {
+    connection.prepare_cached(DELETE)?.execute([job.0.as_bytes()])?;
+    insert(connection, job, headers)
 }
 
 /// The headers of a job in their order; none of a job that is not there.

@@ -92,6 +92,9 @@ fn memos_and_headers_are_kept_per_job() {
     let reader = fixture.store.reader().unwrap();
     assert_eq!(reader.headers(job.id).unwrap(), headers);
     assert_eq!(reader.headers(JobId::generate()).unwrap(), RequestHeaders::default());
+    let fewer = RequestHeaders(vec![("X-Key".into(), "2".into())]);
+    fixture.commit(vec![Write::ReplaceHeaders { job: job.id, headers: fewer.clone() }]).unwrap();
+    assert_eq!(reader.headers(job.id).unwrap(), fewer);
     let policy = crate::job::PolicyName("mirrors".into());
     assert_eq!(reader.memo(job.id, &policy, Hook::Recovery).unwrap().as_deref(), Some(&b"second"[..]));
     assert_eq!(reader.memo(job.id, &policy, Hook::Retry).unwrap(), None);

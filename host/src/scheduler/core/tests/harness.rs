@@ -63,7 +63,7 @@ impl ModelStore {
                     FileChange::RemoteName(name) => row.remote_name = Some(name.clone()),
                 }
             }
-            Write::ReplaceRemotePrefix { .. } => {}
+            Write::ReplaceRemotePrefix { .. } | Write::ReplaceHeaders { .. } => {}
             Write::MarkPublished(id) => {
                 let of_job = self.files.range_mut((*id, 0)..=(*id, u32::MAX));
                 of_job.filter(|(_, file)| file.finished).for_each(|(_, file)| file.published = true);
