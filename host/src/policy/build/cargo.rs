@@ -48,7 +48,7 @@ fn command(request: &BuildRequest, toolchain: &Toolchain, dir: &Path) -> Command
     });
     command.args(["rustc", "--release", "--lib", "--crate-type", "cdylib", "--target", TARGET]);
     command.args(["--message-format", "json-render-diagnostics"]);
-    command.arg("--config").arg(rustflags(toolchain, dir));
+    command.arg("--config").arg(rustflags(toolchain, &workspace(toolchain, dir)));
     if let Some(target_dir) = &request.target_dir {
         command.arg("--target-dir").arg(target_dir);
     }
@@ -89,12 +89,22 @@ fn isolate(command: &mut Command, names: impl Iterator<Item = String>) {
     }
 }
 
+/// The root of the guest's workspace. The flags name it rather than the guest, so that all guests of a workspace share what they compile.
+fn workspace(toolchain: &Toolchain, dir: &Path) -> PathBuf {
+    let mut command = Command::new(&toolchain.cargo);
+    command.current_dir(dir).args(["locate-project", "--workspace", "--message-format", "plain"]);
+    // If cargo does not understand the manifest, the build says why.
+    let output = command.output().map(|output| output.stdout).unwrap_or_default();
+    let manifest = PathBuf::from(String::from_utf8_lossy(&output).trim_end());
+    manifest.parent().filter(|root| root.is_absolute()).unwrap_or(dir).to_owned()
+}
+
 /// The stack, and paths that are the same on every machine: they are in the messages of panics.
-fn rustflags(toolchain: &Toolchain, dir: &Path) -> String {
+fn rustflags(toolchain: &Toolchain, workspace: &Path) -> String {
     let mut flags = vec!["-C".to_owned(), format!("link-arg=-zstack-size={STACK_BYTES}")];
     let mut remap = |from: &Path, to: &str| flags.push(format!("--remap-path-prefix={}={to}", from.display()));
     // Of several that fit, the last one counts.
-    remap(dir, "/policy");
+    remap(workspace, "/policy");
     if let Some(home) = cargo_home() {
         remap(&home, "/cargo");
     }

@@ -52,8 +52,9 @@ impl BuildRequest {
 
     /// Builds in this directory instead of the one cargo would choose.
     #[must_use]
-    pub fn target_dir(mut self, dir: impl Into<PathBuf>) -> Self {
-        self.target_dir = Some(dir.into());
+    pub fn target_dir(mut self, dir: impl AsRef<Path>) -> Self {
+        // Cargo runs in the guest's directory. An empty path is the only one that cannot be made absolute.
+        self.target_dir = std::path::absolute(dir).ok();
         self
     }
 
