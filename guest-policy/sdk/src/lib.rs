@@ -117,12 +117,16 @@ pub trait Policy {
 
 /// Exports a type that implements [`Policy`] as this component's policy. Once per crate.
 #[macro_export]
+#[rustfmt::skip]
 macro_rules! policy {
     ($policy:ty) => {
         #[cfg(target_arch = "wasm32")]
         const _: () = {
             type Policy = $crate::Exported<$policy>;
-    $crate::bindings::export!(Policy with_types_in $crate::bindings);
+            $crate::bindings::export!(Policy with_types_in $crate::bindings);
         };
+        // Natively nothing is exported; the policy is in use nonetheless.
+        #[cfg(not(target_arch = "wasm32"))]
+        const _: fn() -> $crate::Descriptor = <$policy as $crate::Policy>::describe;
     };
 }

@@ -74,7 +74,7 @@ pub fn network() -> NetworkView {
     }
 }
 
-/// A call about [`job`] and [`file`] on [`network`].
+/// A call about [`job()`] and [`file()`] on [`network()`].
 #[must_use]
 pub fn call() -> Call {
     Call {
@@ -101,7 +101,7 @@ pub fn call() -> Call {
     }
 }
 
-/// The connection closed while the body of [`file`] was read.
+/// The connection closed while the body of [`file()`] was read.
 #[must_use]
 pub fn failure() -> Failure {
     Failure {
@@ -125,7 +125,7 @@ pub fn failure() -> Failure {
     }
 }
 
-/// What `on-failure` is asked after the first [`failure`].
+/// What `on-failure` is asked after the first [`failure()`].
 #[must_use]
 pub fn retry() -> retry::Context {
     retry::Context {
@@ -151,7 +151,7 @@ pub fn network_cost() -> network_cost::Context {
     }
 }
 
-/// What `on-error` is asked when the server answers 404 for [`file`].
+/// What `on-error` is asked when the server answers 404 for [`file()`].
 #[must_use]
 pub fn recovery() -> recovery::Context {
     let mut failure = failure();

@@ -1,16 +1,7 @@
 use backhaul_policy_support::json::Value;
 
 /// The settings as a JSON Schema.
-pub const SETTINGS_SCHEMA: &str = r#"{
-  "$schema": "https://json-schema.org/draft/2020-12/schema",
-  "type": "object",
-  "additionalProperties": false,
-  "properties": {
-    "backoff_factor": {"type": "number", "minimum": 1, "maximum": 10, "default": 1, "description": "the retry delay grows by this factor with each failure in a row; 1 keeps it fixed, as BITS does"},
-    "maximum_delay_seconds": {"type": "number", "minimum": 1, "maximum": 31536000, "default": 21600, "description": "where backoff stops growing; a longer minimum retry delay of the job stands"},
-    "jitter": {"type": "number", "minimum": 0, "maximum": 1, "default": 0, "description": "adds a random part of the delay, up to this fraction of it"}
-  }
-}"#;
+pub const SETTINGS_SCHEMA: &str = include_str!("settings.schema.json");
 
 /// How the retry delay differs from BITS's. The default does not.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

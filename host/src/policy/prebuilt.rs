@@ -43,7 +43,7 @@ macro_rules! embedded {
     };
 }
 
-embedded!("standard");
+embedded!("mirrors", "standard");
 
 static PREBUILT: LazyLock<Vec<Prebuilt>> = LazyLock::new(|| {
     let manifest = include_str!("../../../guest-policy/prebuilt/manifest.json");
