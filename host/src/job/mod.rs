@@ -2,6 +2,8 @@
 //!
 //! Names and numbers are those of BITS (bits.md); design.md section 3 decides what bits.md leaves open.
 
+#[cfg(test)]
+pub(crate) mod arbitrary;
 mod digest;
 mod error;
 mod event;

@@ -128,7 +128,7 @@ fn fill(path: &Path, schema: &Schema) -> Result<(), StoreError> {
     connection.execute_batch("PRAGMA journal_mode = MEMORY; PRAGMA synchronous = OFF").map_err(sql)?;
     connection.pragma_update(None, "application_id", header::APPLICATION_ID.cast_signed()).map_err(sql)?;
     migrate(&mut connection, schema, path)?;
-    let id = StoreId::generate().to_string();
+    let id = with_checksum(StoreId::generate());
     connection.execute("INSERT INTO meta (key, value) VALUES ('store_id', ?1)", params![id]).map_err(sql)?;
     connection.execute_batch("PRAGMA journal_mode = WAL").map_err(sql)?;
     connection.close().map_err(|(_, error)| sql(error))
@@ -260,5 +260,16 @@ pub(super) fn store_id(connection: &Connection) -> super::error::Result<StoreId>
     let text = connection.query_row(sql, [], |row| row.get::<_, String>(0)).optional()?;
     let row = |problem: String| RowError { table: "meta", row: "key store_id".into(), column: "value", problem };
     let text = text.ok_or_else(|| row("it is missing".into()))?;
-    Ok(text.parse::<StoreId>().map_err(|error| row(error.to_string()))?)
+    let id = text.split(' ').next().unwrap_or_default().parse::<StoreId>();
+    let id = id.map_err(|error| row(error.to_string()))?;
+    match with_checksum(id) == text {
+        true => Ok(id),
+        false => Err(row("its checksum is wrong: bits of it have changed".into()).into()),
+    }
+}
+
+/// As it is stored: under a changed id, no part file would be found again.
+fn with_checksum(id: StoreId) -> String {
+    let id = id.to_string();
+    format!("{id} {:08x}", crc32fast::hash(id.as_bytes()))
 }

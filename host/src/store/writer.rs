@@ -58,8 +58,8 @@ impl Writer {
         self.commits += 1;
         let fault = self.fail_commit.as_ref().and_then(|fail| fail.0(self.commits));
         let mut result = self.transaction(&batch, fault);
-        let is_full = matches!(result, Err(StoreError::Full { .. }));
-        if is_full && fault.is_none() && adds_no_work(&batch) && self.ballast.release() {
+        let may_use_ballast = fault.is_none() && adds_no_work(&batch);
+        while may_use_ballast && matches!(result, Err(StoreError::Full { .. })) && self.ballast.release() {
             result = self.transaction(&batch, None);
         }
         let applied = result?;

@@ -2,29 +2,29 @@
 
 use rusqlite::{Connection, Row, params};
 
-use super::{Columns, Table, signed};
+use super::{Columns, Read, Table, blob, integer, json, optional, signed, write};
 use crate::clock::UnixMillis;
 use crate::job::{Event, EventKind, JobId};
-use crate::store::error::{Result, RowError};
+use crate::store::error::Result;
 
-pub(crate) const TABLE: Table = Table { name: "event", columns: &["number", "at", "job_id", "body"] };
+pub(crate) const TABLE: Table =
+    Table { name: "event", columns: &["number", "at", "job_id", "body", "checksum"], key: 1, first_checked: 1 };
 
-const INSERT: &str = "INSERT INTO event (at, job_id, body) VALUES (?1, ?2, ?3)";
-pub(crate) const SELECT: &str = "SELECT number, at, job_id, body FROM event WHERE number > ?1 ORDER BY number LIMIT ?2";
+const INSERT: &str = "INSERT INTO event (at, job_id, body, checksum) VALUES (?1, ?2, ?3, ?4)";
+pub(crate) const SELECT: &str =
+    "SELECT number, at, job_id, body, checksum FROM event WHERE number > ?1 ORDER BY number LIMIT ?2";
 const SELECT_OF_JOB: &str =
-    "SELECT number, at, job_id, body FROM event WHERE number > ?1 AND job_id = ?3 ORDER BY number LIMIT ?2";
+    "SELECT number, at, job_id, body, checksum FROM event WHERE number > ?1 AND job_id = ?3 ORDER BY number LIMIT ?2";
 
 /// Adds an event and says its number.
 pub(crate) fn insert(connection: &Connection, event: &Event) -> Result<u64> {
-    let body = serde_json::to_string(&event.kind).expect("plain data with text keys always has a JSON form");
-    let job = event.job.as_ref().map(|job| job.0.as_bytes());
-    let number = connection.prepare_cached(INSERT)?.insert(params![signed(event.at.0), job, body])?;
-    Ok(number.cast_unsigned())
+    let job = event.job.as_ref().map_or_else(|| optional(None), |job| blob(job.0.as_bytes()));
+    Ok(write(connection, INSERT, &[integer(event.at.0), job, json(&event.kind)])?.number())
 }
 
 /// Reads a row of one of the statements above.
-pub(crate) fn from_row(row: &Row<'_>) -> std::result::Result<(u64, Event), RowError> {
-    let mut columns = Columns::plain(&TABLE, row);
+pub(crate) fn from_row(row: &Row<'_>) -> Read<(u64, Event)> {
+    let mut columns = Columns::of(&TABLE, row)?;
     let number = columns.u64()?;
     let at = UnixMillis(columns.u64()?);
     let job = columns.optional_job()?;

@@ -5,11 +5,11 @@ use std::os::unix::ffi::OsStrExt as _;
 use std::path::PathBuf;
 
 use rusqlite::types::{ToSqlOutput, Value, ValueRef};
-use rusqlite::{Connection, OptionalExtension as _, Row, params, params_from_iter};
+use rusqlite::{Connection, OptionalExtension as _, Row, params};
 
-use super::{Columns, Table, as_refs, blob, checksum, integer, optional, optional_text, signed, text};
+use super::{Columns, Read, Table, blob, checksum, integer, optional, optional_text, signed, text, write};
 use crate::job::{FileIndex, FileRecord, FileVersion, Integrity, JobId, LocalName, PartIdentity, Sha256};
-use crate::store::error::{Problem, Result, RowError};
+use crate::store::error::{Problem, Result};
 
 pub(crate) const TABLE: Table = Table {
     name: "file",
@@ -35,6 +35,8 @@ pub(crate) const TABLE: Table = Table {
         "stage",
         "checksum",
     ],
+    key: 2,
+    first_checked: 0,
 };
 
 /// Columns without the checksum.
@@ -71,7 +73,8 @@ impl Stage {
 const INSERT: &str = include_str!("../sql/file_insert.sql");
 const UPDATE: &str = include_str!("../sql/file_update.sql");
 const MARK_PUBLISHED: &str = include_str!("../sql/file_mark_published.sql");
-const SELECT_ONE: &str = concat!(include_str!("../sql/file_select.sql"), "WHERE job_id = ?1 AND file_index = ?2");
+pub(super) const SELECT_ONE: &str =
+    concat!(include_str!("../sql/file_select.sql"), "WHERE job_id = ?1 AND file_index = ?2");
 const SELECT_PAGE: &str = concat!(
     include_str!("../sql/file_select.sql"),
     "WHERE job_id = ?1 AND file_index >= ?2 ORDER BY file_index LIMIT ?3"
@@ -120,8 +123,8 @@ fn to_columns<'a>(job: &'a JobId, file: &'a FileRecord) -> [ToSqlOutput<'a>; WID
 }
 
 /// Reads a row of one of the statements above.
-pub(crate) fn from_row(row: &Row<'_>) -> std::result::Result<FileRecord, RowError> {
-    let mut columns = Columns::checked(&TABLE, row)?;
+pub(crate) fn from_row(row: &Row<'_>) -> Read<FileRecord> {
+    let mut columns = Columns::of(&TABLE, row)?;
     let columns = &mut columns;
     let _job = columns.job()?;
     // In the order of the columns.
@@ -155,7 +158,7 @@ pub(crate) fn from_row(row: &Row<'_>) -> std::result::Result<FileRecord, RowErro
     Ok(file)
 }
 
-fn version(columns: &mut Columns<'_>) -> std::result::Result<Option<FileVersion>, RowError> {
+fn version(columns: &mut Columns<'_>) -> Read<Option<FileVersion>> {
     let is_known = columns.flag()?;
     let version = FileVersion {
         etag: columns.optional_text()?.map(str::to_owned),
@@ -170,18 +173,12 @@ fn version(columns: &mut Columns<'_>) -> std::result::Result<Option<FileVersion>
     }
 }
 
-fn execute(connection: &Connection, sql: &str, job: JobId, file: &FileRecord) -> Result<usize> {
-    let columns = to_columns(&job, file);
-    let check = integer(u64::from(checksum(as_refs(&columns))));
-    Ok(connection.prepare_cached(sql)?.execute(params_from_iter(columns.iter().chain([&check])))?)
-}
-
 pub(crate) fn insert(connection: &Connection, job: JobId, file: &FileRecord) -> Result<()> {
-    execute(connection, INSERT, job, file).map(|_| ())
+    write(connection, INSERT, &to_columns(&job, file)).map(|_| ())
 }
 
 pub(crate) fn update(connection: &Connection, job: JobId, file: &FileRecord) -> Result<()> {
-    match execute(connection, UPDATE, job, file)? {
+    match write(connection, UPDATE, &to_columns(&job, file))?.rows {
         1 => Ok(()),
         _ => Err(Problem::Refused(format!("job {job} has no file {} to be updated", file.index))),
     }

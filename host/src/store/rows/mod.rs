@@ -1,7 +1,7 @@
 //! Rows: one file per entity says how its columns are written and read, and nothing else does.
 //!
-//! `quick_check` looks at the structure of the file, not at what is in it: it misses most changed bits. Rows of jobs and files therefore
-//! carry a checksum over their columns, key included, and a row whose checksum is wrong is an error where it is read.
+//! `quick_check` looks at the structure of the file, not at what is in it: it misses most changed bits. Rows therefore carry a checksum over
+//! their columns, and a row whose checksum is wrong is an error where it is read.
 
 pub(super) mod decision;
 pub(super) mod event;
@@ -9,18 +9,25 @@ pub(super) mod file;
 pub(super) mod header;
 pub(super) mod job;
 pub(super) mod memo;
+#[cfg(test)]
+mod tests;
 
-use rusqlite::Row;
 use rusqlite::types::{ToSqlOutput, Value, ValueRef};
+use rusqlite::{Connection, Row, params_from_iter};
 
-use super::error::RowError;
+use super::error::{Result, RowError};
 use crate::job::JobId;
 
-/// The names of a table's columns, in the order in which its statements have them. The first one or two are the key.
+/// A table, with its columns in the order in which its statements have them.
 #[derive(Debug)]
 pub(super) struct Table {
     pub(super) name: &'static str,
+    /// The last is the checksum of those before it.
     pub(super) columns: &'static [&'static str],
+    /// The first ones, by which a row is known.
+    pub(super) key: usize,
+    /// The first one that the checksum is over. A number that SQLite gives is not under it.
+    pub(super) first_checked: usize,
 }
 
 /// CRC-32 of the columns, each with its type and length. Each integer takes as many bytes as any other, whatever its value.
@@ -43,13 +50,30 @@ pub(super) fn checksum<'a>(columns: impl Iterator<Item = ValueRef<'a>>) -> u32 {
     hasher.finalize()
 }
 
-/// The columns that are about to be written.
-pub(super) fn as_refs<'a>(columns: &'a [ToSqlOutput<'a>]) -> impl Iterator<Item = ValueRef<'a>> {
-    columns.iter().map(|column| match column {
+/// Runs a statement whose parameters are the columns and, last, their checksum.
+pub(super) fn write<'a>(connection: &'a Connection, sql: &str, columns: &[ToSqlOutput<'_>]) -> Result<Written<'a>> {
+    let values = columns.iter().map(|column| match column {
         ToSqlOutput::Borrowed(value) => *value,
         ToSqlOutput::Owned(value) => ValueRef::from(value),
         _ => unreachable!("rows are made of borrowed and owned values only"),
-    })
+    });
+    let check = integer(u64::from(checksum(values)));
+    let rows = connection.prepare_cached(sql)?.execute(params_from_iter(columns.iter().chain([&check])))?;
+    Ok(Written { connection, rows })
+}
+
+/// What a statement did.
+#[must_use]
+pub(super) struct Written<'a> {
+    connection: &'a Connection,
+    pub(super) rows: usize,
+}
+
+impl Written<'_> {
+    /// The number that SQLite gave to the row.
+    pub(super) fn number(&self) -> u64 {
+        self.connection.last_insert_rowid().cast_unsigned()
+    }
 }
 
 /// The same bits, signed: SQLite has no other integers.
@@ -82,6 +106,9 @@ pub(super) fn json(value: &impl serde::Serialize) -> ToSqlOutput<'static> {
     ToSqlOutput::Owned(Value::Text(text))
 }
 
+/// What reading a column gives.
+pub(super) type Read<T> = std::result::Result<T, RowError>;
+
 /// Reads the columns of one row in their order. Every getter moves on by one.
 #[derive(Debug)]
 pub(super) struct Columns<'r> {
@@ -91,16 +118,12 @@ pub(super) struct Columns<'r> {
 }
 
 impl<'r> Columns<'r> {
-    /// A row without a checksum.
-    pub(super) const fn plain(table: &'static Table, row: &'r Row<'r>) -> Self {
-        Self { table, row, next: 0 }
-    }
-
-    /// A row whose last column is its checksum.
-    pub(super) fn checked(table: &'static Table, row: &'r Row<'r>) -> Result<Self, RowError> {
-        let mut columns = Self { table, row, next: table.columns.len() - 1 };
+    /// Checks the checksum of a row.
+    pub(super) fn of(table: &'static Table, row: &'r Row<'r>) -> Read<Self> {
+        let last = table.columns.len() - 1;
+        let mut columns = Self { table, row, next: last };
         let stored = columns.u64()?;
-        let computed = checksum((0..table.columns.len() - 1).map(|i| row.get_ref_unwrap(i)));
+        let computed = checksum((table.first_checked..last).map(|i| row.get_ref_unwrap(i)));
         if stored != u64::from(computed) {
             return Err(columns.error("it is not the checksum of the row: bits of it have changed".into()));
         }
@@ -125,12 +148,10 @@ impl<'r> Columns<'r> {
                 Ok(id) => format!("{} {id}", self.table.columns[i]),
                 Err(_) => format!("a {} of {} bytes", self.table.columns[i], bytes.len()),
             },
+            ValueRef::Text(bytes) => format!("{} {}", self.table.columns[i], String::from_utf8_lossy(bytes)),
             _ => format!("an unreadable {}", self.table.columns[i]),
         };
-        match self.table.columns[1] {
-            "file_index" | "position" => format!("{}, {}", part(0), part(1)),
-            _ => part(0),
-        }
+        (0..self.table.key).map(part).collect::<Vec<_>>().join(", ")
     }
 
     fn value(&mut self) -> ValueRef<'r> {
@@ -142,7 +163,7 @@ impl<'r> Columns<'r> {
         self.error(format!("it holds {} where {wanted} should be", found.data_type()))
     }
 
-    pub(super) fn optional_u64(&mut self) -> Result<Option<u64>, RowError> {
+    pub(super) fn optional_u64(&mut self) -> Read<Option<u64>> {
         match self.value() {
             ValueRef::Null => Ok(None),
             ValueRef::Integer(number) => Ok(Some(number.cast_unsigned())),
@@ -150,21 +171,21 @@ impl<'r> Columns<'r> {
         }
     }
 
-    pub(super) fn u64(&mut self) -> Result<u64, RowError> {
+    pub(super) fn u64(&mut self) -> Read<u64> {
         self.optional_u64()?.ok_or_else(|| self.expected("an integer", ValueRef::Null))
     }
 
-    pub(super) fn u32(&mut self) -> Result<u32, RowError> {
+    pub(super) fn u32(&mut self) -> Read<u32> {
         let number = self.u64()?;
         u32::try_from(number).map_err(|_| self.error(format!("{number} is too large")))
     }
 
-    pub(super) fn u16(&mut self) -> Result<u16, RowError> {
+    pub(super) fn u16(&mut self) -> Read<u16> {
         let number = self.u64()?;
         u16::try_from(number).map_err(|_| self.error(format!("{number} is too large")))
     }
 
-    pub(super) fn flag(&mut self) -> Result<bool, RowError> {
+    pub(super) fn flag(&mut self) -> Read<bool> {
         match self.u64()? {
             0 => Ok(false),
             1 => Ok(true),
@@ -173,17 +194,17 @@ impl<'r> Columns<'r> {
     }
 
     /// One of the values that a number stands for: its position in `all`.
-    pub(super) fn optional_one_of<T: Copy>(&mut self, all: &[T]) -> Result<Option<T>, RowError> {
+    pub(super) fn optional_one_of<T: Copy>(&mut self, all: &[T]) -> Read<Option<T>> {
         let Some(number) = self.optional_u64()? else { return Ok(None) };
         let value = usize::try_from(number).ok().and_then(|number| all.get(number));
         value.copied().map(Some).ok_or_else(|| self.error(format!("{number} stands for nothing")))
     }
 
-    pub(super) fn one_of<T: Copy>(&mut self, all: &[T]) -> Result<T, RowError> {
+    pub(super) fn one_of<T: Copy>(&mut self, all: &[T]) -> Read<T> {
         self.optional_one_of(all)?.ok_or_else(|| self.expected("an integer", ValueRef::Null))
     }
 
-    pub(super) fn optional_text(&mut self) -> Result<Option<&'r str>, RowError> {
+    pub(super) fn optional_text(&mut self) -> Read<Option<&'r str>> {
         match self.value() {
             ValueRef::Null => Ok(None),
             ValueRef::Text(bytes) => {
@@ -193,11 +214,11 @@ impl<'r> Columns<'r> {
         }
     }
 
-    pub(super) fn text(&mut self) -> Result<&'r str, RowError> {
+    pub(super) fn text(&mut self) -> Read<&'r str> {
         self.optional_text()?.ok_or_else(|| self.expected("text", ValueRef::Null))
     }
 
-    pub(super) fn optional_blob(&mut self) -> Result<Option<&'r [u8]>, RowError> {
+    pub(super) fn optional_blob(&mut self) -> Read<Option<&'r [u8]>> {
         match self.value() {
             ValueRef::Null => Ok(None),
             ValueRef::Blob(bytes) => Ok(Some(bytes)),
@@ -205,11 +226,11 @@ impl<'r> Columns<'r> {
         }
     }
 
-    pub(super) fn blob(&mut self) -> Result<&'r [u8], RowError> {
+    pub(super) fn blob(&mut self) -> Read<&'r [u8]> {
         self.optional_blob()?.ok_or_else(|| self.expected("bytes", ValueRef::Null))
     }
 
-    pub(super) fn optional_job(&mut self) -> Result<Option<JobId>, RowError> {
+    pub(super) fn optional_job(&mut self) -> Read<Option<JobId>> {
         let Some(bytes) = self.optional_blob()? else { return Ok(None) };
         match uuid::Uuid::from_slice(bytes) {
             Ok(id) => Ok(Some(JobId(id))),
@@ -217,16 +238,16 @@ impl<'r> Columns<'r> {
         }
     }
 
-    pub(super) fn job(&mut self) -> Result<JobId, RowError> {
+    pub(super) fn job(&mut self) -> Read<JobId> {
         self.optional_job()?.ok_or_else(|| self.expected("bytes", ValueRef::Null))
     }
 
-    pub(super) fn optional_json<T: serde::de::DeserializeOwned>(&mut self) -> Result<Option<T>, RowError> {
+    pub(super) fn optional_json<T: serde::de::DeserializeOwned>(&mut self) -> Read<Option<T>> {
         let Some(text) = self.optional_text()? else { return Ok(None) };
         serde_json::from_str(text).map(Some).map_err(|error| self.error(error.to_string()))
     }
 
-    pub(super) fn json<T: serde::de::DeserializeOwned>(&mut self) -> Result<T, RowError> {
+    pub(super) fn json<T: serde::de::DeserializeOwned>(&mut self) -> Read<T> {
         self.optional_json()?.ok_or_else(|| self.expected("text", ValueRef::Null))
     }
 }

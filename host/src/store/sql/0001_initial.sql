@@ -55,6 +55,7 @@ CREATE TABLE header (
     position INTEGER NOT NULL CHECK (position >= 0),
     name TEXT NOT NULL,
     value TEXT NOT NULL,
+    checksum INTEGER NOT NULL CHECK (checksum BETWEEN 0 AND 0xFFFFFFFF),
     PRIMARY KEY (job_id, position)
 ) STRICT, WITHOUT ROWID;
 
@@ -90,7 +91,8 @@ CREATE TABLE event (
     number INTEGER PRIMARY KEY AUTOINCREMENT,
     at INTEGER NOT NULL,
     job_id BLOB CHECK (length(job_id) = 16),
-    body TEXT NOT NULL
+    body TEXT NOT NULL,
+    checksum INTEGER NOT NULL CHECK (checksum BETWEEN 0 AND 0xFFFFFFFF)
 ) STRICT;
 
 CREATE INDEX event_of_job ON event (job_id, number);
@@ -98,7 +100,8 @@ CREATE INDEX event_of_job ON event (job_id, number);
 CREATE TABLE decision (
     number INTEGER PRIMARY KEY AUTOINCREMENT,
     job_id BLOB NOT NULL REFERENCES job (id) ON DELETE CASCADE,
-    body TEXT NOT NULL
+    body TEXT NOT NULL,
+    checksum INTEGER NOT NULL CHECK (checksum BETWEEN 0 AND 0xFFFFFFFF)
 ) STRICT;
 
 CREATE INDEX decision_of_job ON decision (job_id, number);
@@ -108,5 +111,6 @@ CREATE TABLE memo (
     policy TEXT NOT NULL,
     hook TEXT NOT NULL CHECK (hook IN ('retry', 'network-cost', 'recovery')),
     bytes BLOB NOT NULL,
+    checksum INTEGER NOT NULL CHECK (checksum BETWEEN 0 AND 0xFFFFFFFF),
     PRIMARY KEY (job_id, policy, hook)
 ) STRICT, WITHOUT ROWID;

@@ -1,6 +1,9 @@
 //! Tests of the store as a whole, each on a directory of its own.
 
-mod speed;
+mod crash;
+mod full_disk;
+mod migration;
+mod refusal;
 mod use_of_it;
 
 use std::path::Path;
