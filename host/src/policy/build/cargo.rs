@@ -73,15 +73,19 @@ fn command(request: &BuildRequest, toolchain: &Toolchain, dir: &Path) -> Command
 
 /// Flags meant for the host's own compilation would change the component or break its build.
 fn isolate(command: &mut Command, names: impl Iterator<Item = String>) {
-    const VARIABLES: [&str; 6] = [
+    const VARIABLES: [&str; 9] = [
         "RUSTFLAGS",
         "CARGO_ENCODED_RUSTFLAGS",
+        "CARGO_BUILD_RUSTFLAGS",
+        "CARGO_BUILD_TARGET",
         "CARGO_INCREMENTAL",
+        // The jobserver of a cargo that runs us has no place for another one.
         "CARGO_MAKEFLAGS",
+        "MAKEFLAGS",
         "RUSTC_WRAPPER",
         "RUSTC_WORKSPACE_WRAPPER",
     ];
-    const PREFIXES: [&str; 3] = ["CARGO_BUILD_", "CARGO_PROFILE_", "CARGO_TARGET_WASM32_"];
+    const PREFIXES: [&str; 2] = ["CARGO_PROFILE_", "CARGO_TARGET_WASM32_"];
     for name in names {
         if VARIABLES.contains(&name.as_str()) || PREFIXES.iter().any(|prefix| name.starts_with(prefix)) {
             command.env_remove(name);
@@ -194,4 +198,135 @@ fn first_of(stderr: impl Read) -> String {
     let _ = reader.by_ref().take(MESSAGES_BYTES_MAX).read_to_end(&mut bytes);
     let _ = std::io::copy(&mut reader, &mut std::io::sink());
     String::from_utf8_lossy(&bytes).into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+    use std::ffi::OsStr;
+    use std::fs;
+    use std::path::{Path, PathBuf};
+
+    use super::super::testing::executable;
+    use super::super::{BuildError, BuildRequest, StdLibrary, Toolchain};
+    use super::{command, module};
+
+    fn toolchain(cargo: PathBuf) -> Toolchain {
+        let (rustc, sysroot) = ("/usr/bin/rustc".into(), "/nowhere".into());
+        Toolchain {
+            rustc,
+            cargo,
+            sysroot,
+            linker: None,
+            std_library: StdLibrary::FromSource,
+            version: "rustc".to_owned(),
+        }
+    }
+
+    /// A crate, and a cargo that does what the script says.
+    fn guest(dir: &Path, script: &str) -> (BuildRequest, Toolchain) {
+        fs::write(dir.join("Cargo.toml"), "").unwrap();
+        let cargo = dir.join("cargo");
+        executable(&cargo, &format!("#!/bin/sh\n{script}\n"));
+        (BuildRequest::new(dir).quiet(), toolchain(cargo))
+    }
+
+    #[test]
+    fn the_module_is_the_one_that_cargo_names_for_the_guest() {
+        let dir = tempfile::tempdir().unwrap();
+        let real = dir.path().canonicalize().unwrap();
+        let artifact = |manifest: &Path, file: &str| {
+            let files = [real.join(file), real.join("other.d")];
+            serde_json::json!({"reason": "compiler-artifact", "manifest_path": manifest, "filenames": files})
+        };
+        let lines = [
+            artifact(Path::new("/elsewhere/Cargo.toml"), "dependency.wasm").to_string(),
+            "not JSON".to_owned(),
+            serde_json::json!({"reason": "build-script-executed"}).to_string(),
+            artifact(&real.join("Cargo.toml"), "guest.wasm").to_string(),
+            serde_json::json!({"reason": "build-finished", "success": true}).to_string(),
+        ];
+        let (request, toolchain) = guest(dir.path(), &format!("cat <<'END'\n{}\nEND", lines.join("\n")));
+        fs::write(dir.path().join("guest.wasm"), "bytes").unwrap();
+        assert_eq!(module(&request, &toolchain).unwrap(), b"bytes");
+    }
+
+    #[test]
+    fn a_build_that_fails_says_what_cargo_said() {
+        let dir = tempfile::tempdir().unwrap();
+        let (request, toolchain) = guest(dir.path(), "echo 'error: no such thing' >&2; exit 101");
+        let error = module(&request, &toolchain).unwrap_err();
+        assert!(matches!(error, BuildError::CargoFailed { .. }), "{error}");
+        assert!(error.to_string().ends_with("error: no such thing\n"), "{error}");
+    }
+
+    #[test]
+    fn a_build_without_a_module_is_an_error() {
+        let dir = tempfile::tempdir().unwrap();
+        let (request, toolchain) = guest(dir.path(), "exit 0");
+        assert!(matches!(module(&request, &toolchain), Err(BuildError::NoModule { .. })));
+    }
+
+    #[test]
+    fn a_directory_without_a_crate_is_an_error() {
+        let dir = tempfile::tempdir().unwrap();
+        for dir in [dir.path().to_owned(), dir.path().join("absent")] {
+            let error = module(&BuildRequest::new(&dir), &toolchain("cargo".into())).unwrap_err().to_string();
+            assert!(error.contains("holds no Cargo.toml"), "{error}");
+        }
+    }
+
+    #[test]
+    fn cargo_that_cannot_be_run_is_named() {
+        let dir = tempfile::tempdir().unwrap();
+        let (request, _) = guest(dir.path(), "");
+        let error = module(&request, &toolchain("/absent/cargo".into())).unwrap_err().to_string();
+        assert_eq!(error, "cannot run /absent/cargo");
+    }
+
+    #[test]
+    fn flags_of_the_surroundings_do_not_reach_the_compiler() {
+        let mut command = std::process::Command::new("cargo");
+        let names = [
+            "RUSTFLAGS",
+            "CARGO_PROFILE_RELEASE_OPT_LEVEL",
+            "CARGO_BUILD_TARGET",
+            "RUSTC_WRAPPER",
+            "CARGO_HOME",
+            "PATH",
+        ];
+        super::isolate(&mut command, names.into_iter().map(str::to_owned));
+        let removed: Vec<&OsStr> =
+            command.get_envs().filter(|(_, value)| value.is_none()).map(|(name, _)| name).collect();
+        let mut expected = names[..4].to_vec();
+        expected.sort_unstable();
+        assert_eq!(removed, expected);
+    }
+
+    #[test]
+    fn the_command_follows_the_toolchain() {
+        let dir = tempfile::tempdir().unwrap();
+        let from_source = Toolchain { linker: Some("/llvm/wasm-ld".into()), ..toolchain("cargo".into()) };
+        let installed = Toolchain { std_library: StdLibrary::Installed, linker: None, ..from_source.clone() };
+        let request = BuildRequest::new(dir.path()).target_dir("relative").locked();
+        let built = command(&request, &from_source, dir.path());
+        let arguments: Vec<&OsStr> = built.get_args().collect();
+        let target_dir = std::env::current_dir().unwrap().join("relative");
+        for expected in [OsStr::new("build-std=std,panic_abort"), target_dir.as_os_str(), OsStr::new("--locked")] {
+            assert!(arguments.contains(&expected), "{expected:?} in {arguments:?}");
+        }
+        let variables: BTreeMap<&OsStr, Option<&OsStr>> = built.get_envs().collect();
+        assert_eq!(variables[OsStr::new("RUSTC_BOOTSTRAP")], Some(OsStr::new("1")));
+        assert_eq!(
+            variables[OsStr::new("CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_LINKER")],
+            Some(OsStr::new("/llvm/wasm-ld"))
+        );
+
+        let built = command(&BuildRequest::new(dir.path()), &installed, dir.path());
+        assert!(
+            !built.get_args().any(|argument| argument == "-Z" || argument == "--locked" || argument == "--target-dir")
+        );
+        let variables: BTreeMap<&OsStr, Option<&OsStr>> = built.get_envs().collect();
+        assert_eq!(variables[OsStr::new("RUSTC_BOOTSTRAP")], None);
+    }
 }

@@ -109,3 +109,20 @@ pub struct Built {
 pub(crate) fn digest_of(bytes: &[u8]) -> Sha256 {
     Sha256(sha2::Sha256::digest(bytes).into())
 }
+
+#[cfg(test)]
+mod testing {
+    use std::io::Write as _;
+    use std::path::Path;
+    use std::process::{Command, Stdio};
+
+    /// Writes a script that can be run at once. Another process writes it: a descriptor of ours could be in the hands of a test that is just
+    /// starting a program, and a file that is open for writing cannot be run.
+    pub(super) fn executable(path: &Path, script: &str) {
+        let mut shell = Command::new("/bin/sh");
+        shell.args(["-c", "cat > \"$0\" && chmod +x \"$0\""]).arg(path).stdin(Stdio::piped());
+        let mut shell = shell.spawn().unwrap();
+        shell.stdin.take().unwrap().write_all(script.as_bytes()).unwrap();
+        assert!(shell.wait().unwrap().success());
+    }
+}
