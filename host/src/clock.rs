@@ -63,3 +63,22 @@ impl Now {
         Self { wall: UnixMillis(millis(ClockId::Realtime)), boot: BootMillis(millis(ClockId::Boottime)) }
     }
 }
+
+/// Measures how long something of this process took. For measurements and for deadlines of computations, never for what is stored.
+#[derive(Debug, Clone, Copy)]
+pub struct Stopwatch(std::time::Instant);
+
+impl Stopwatch {
+    /// Starts to measure.
+    #[must_use]
+    #[expect(clippy::disallowed_methods, reason = "this is `clock`")]
+    pub fn start() -> Self {
+        Self(std::time::Instant::now())
+    }
+
+    /// The time since the start.
+    #[must_use]
+    pub fn elapsed(self) -> std::time::Duration {
+        self.0.elapsed()
+    }
+}

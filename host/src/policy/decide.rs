@@ -1,0 +1,474 @@
+//! Runs a chain: asks, checks, combines, and records.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
+
+use super::chain::{self, Turn, Verdicts as _, Winner};
+use super::clamp::{Bounds, Checked};
+use super::component::Policy;
+use super::config::{AdmitOnFault, OnFault};
+use super::contract::{Hook, LocalTime, Reason, Verdict, limits};
+use super::grants::Grants;
+use super::guest_state::{JobFacts, Sight};
+use super::hooked::{AnyVerdict, Hooked};
+use super::quarantine::Standing;
+use super::record::{self, Keep, Question};
+use super::redact::Removed;
+use super::registry::{Entry, Member, Shared};
+use super::{BUILT_IN, DecisionRow, Fault, Memo, Outcome, Source};
+use crate::clock::{Stopwatch, UnixMillis};
+use crate::job::{DecisionId, JobId, PolicyName};
+use crate::scheduler::{self, AdmitAnswer, Answer, Ask, Because, RecoverAnswer, RetryAnswer};
+
+/// Last verdicts that are remembered for `on_fault = last_good`; beyond that none are until some are forgotten with their jobs.
+const LAST_GOOD_MAX: usize = 10_000;
+
+/// The answer to a question, with everything that is to be stored with it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Answered {
+    /// For the core.
+    pub answer: Answer,
+    /// For the decision log, in the order of the chain.
+    pub decisions: Vec<DecisionRow>,
+    /// For the same transaction.
+    pub memos: Vec<Memo>,
+    /// For the journal.
+    pub faults: Vec<FaultReport>,
+}
+
+/// A policy failed to answer properly.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FaultReport {
+    /// Who.
+    pub policy: PolicyName,
+    /// The question.
+    pub decision: Option<DecisionId>,
+    /// What kind.
+    pub fault: Fault,
+    /// For people, redacted, and what it has cost the policy.
+    pub detail: String,
+}
+
+/// Answers questions. Owned by the policy thread; a second one without policies answers where there is nobody to ask.
+pub(super) struct Decider {
+    shared: Arc<Shared>,
+    last_good: HashMap<(JobId, PolicyName, Hook), AnyVerdict>,
+}
+
+/// A question whose policies have been asked.
+struct Run<C: Hooked> {
+    turns: Vec<Turn<C::Verdict>>,
+    built_in: Checked<C::Verdict>,
+    /// As it came, before the checks.
+    built_in_answer: Verdict<C::Verdict>,
+    /// As the policies were given it, apart from their memos.
+    context: C,
+    /// Rows, and the turn that each belongs to.
+    rows: Vec<(usize, DecisionRow)>,
+    memos: Vec<Memo>,
+    faults: Vec<FaultReport>,
+    /// Why policies were not asked.
+    notes: Vec<String>,
+    question: Question,
+    stopwatch: Stopwatch,
+}
+
+/// Whether the chain goes on once somebody has decided.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Asking {
+    UntilDecided,
+    Everybody,
+}
+
+impl Decider {
+    pub(super) fn new(shared: Arc<Shared>) -> Self {
+        Self { shared, last_good: HashMap::new() }
+    }
+
+    /// Answers a question.
+    pub(super) fn answer(&mut self, ask: &Ask, members: &[Member], facts: Box<dyn JobFacts>) -> Answered {
+        match &ask.question {
+            scheduler::Question::Retry(context) => {
+                let (run, _) = self.run(ask, context.as_ref().clone(), members, facts, Asking::UntilDecided);
+                let winner = chain::first_to_decide(&run.turns);
+                run.finish(winner, members, |verdict, because| {
+                    Answer::Retry(RetryAnswer { retry_after_ms: chain::retry_after(&verdict), because })
+                })
+            }
+            scheduler::Question::Admit(context) => {
+                let (run, _) = self.run(ask, context.as_ref().clone(), members, facts, Asking::Everybody);
+                let (admission, winner) = chain::most_restrictive(&run.turns, &run.built_in.verdict);
+                run.finish(winner, members, |_, because| Answer::Admit(AdmitAnswer { admission, because }))
+            }
+            scheduler::Question::Recover(context) => {
+                let (run, mut facts) = self.run(ask, context.as_ref().clone(), members, facts, Asking::UntilDecided);
+                let winner = chain::first_to_decide(&run.turns);
+                run.finish(winner, members, |verdict, because| {
+                    let recovery = chain::recovery(verdict, |file| facts.summary(file));
+                    Answer::Recover(RecoverAnswer { recovery, because })
+                })
+            }
+        }
+    }
+
+    fn run<C: Hooked>(
+        &mut self,
+        ask: &Ask,
+        mut context: C,
+        members: &[Member],
+        mut facts: Box<dyn JobFacts>,
+        asking: Asking,
+    ) -> (Run<C>, Box<dyn JobFacts>) {
+        let stopwatch = Stopwatch::start();
+        let at = UnixMillis(context.call().now_at);
+        context.call_mut().local_time = local_time(at, self.shared.time_zone());
+        let whole = members.iter().any(Member::sees_whole).then(|| context.clone());
+        context.fit(Sight::Redacted);
+        let (built_in_answer, built_in) = self.built_in(&context);
+        context.set_built_in(&built_in.verdict);
+        let question = Question { decision: ask.decision.clone(), job: ask.job, at, hook: C::HOOK };
+        let mut run = Run {
+            turns: Vec::with_capacity(members.len()),
+            context,
+            built_in,
+            built_in_answer,
+            rows: Vec::new(),
+            memos: Vec::new(),
+            faults: Vec::new(),
+            notes: Vec::new(),
+            question,
+            stopwatch,
+        };
+        for member in members {
+            let turn;
+            (turn, facts) = self.turn(&mut run, whole.as_ref(), member, facts);
+            let decided = turn.checked().is_some();
+            run.turns.push(turn);
+            if decided && asking == Asking::UntilDecided {
+                break;
+            }
+        }
+        (run, facts)
+    }
+
+    /// What the native default says, as it came and checked.
+    fn built_in<C: Hooked>(&self, context: &C) -> (Verdict<C::Verdict>, Checked<C::Verdict>) {
+        let answer = context.built_in();
+        let bounds = Bounds {
+            retry_floor_ms: self.shared.config.retry_floor_ms,
+            job: &context.call().job,
+            grants: &Grants::default(),
+        };
+        // Native code is trusted to keep the contract's limits, and a property test says that it does.
+        let checked = context.check(answer.clone(), bounds);
+        let checked = checked.unwrap_or_else(|_| Checked {
+            verdict: answer.verdict.clone(),
+            reason: answer.reason.clone(),
+            clamps: vec![],
+        });
+        (answer, checked)
+    }
+
+    /// One policy's turn.
+    fn turn<C: Hooked>(
+        &mut self,
+        run: &mut Run<C>,
+        whole: Option<&C>,
+        member: &Member,
+        facts: Box<dyn JobFacts>,
+    ) -> (Turn<C::Verdict>, Box<dyn JobFacts>) {
+        let position = run.turns.len();
+        let policy = match &member.entry {
+            Entry::Ready(policy) if policy.has(C::HOOK) => Arc::clone(policy),
+            Entry::Ready(_) => return (Turn::NothingSaid, facts),
+            Entry::Refused { fault, detail } => {
+                let outcome = Outcome::Fault { fault: *fault, detail: detail.clone() };
+                run.rows.push((position, run.question.row(position_number(position), &member.name, outcome)));
+                run.report(&member.name, *fault, detail.clone());
+                return (self.stand_in::<C>(&run.question, member, *fault), facts);
+            }
+        };
+        let standing = self.shared.quarantine().standing(policy.digest, run.question.job, run.question.at);
+        let until = match standing {
+            Standing::Fit => None,
+            Standing::SetAside(until) => Some(("for this job", until)),
+            Standing::Quarantined(until) => Some(("for all jobs", until)),
+        };
+        if let Some((whom, until)) = until {
+            run.notes.push(format!(
+                "{} was not asked: it is set aside {whom} until {}",
+                member.name,
+                shown_time(until)
+            ));
+            return (self.stand_in::<C>(&run.question, member, Fault::Trap), facts);
+        }
+        let mut facts = facts;
+        let stopwatch = Stopwatch::start();
+        run.context.call_mut().memo = facts.memo(&member.name, C::HOOK);
+        let context = &run.context;
+        let for_sight = whole.filter(|_| policy.guest.sight == Sight::Whole).map(|whole| {
+            let mut whole = whole.clone();
+            whole.fit(Sight::Whole);
+            whole.set_built_in(&run.built_in.verdict);
+            whole.call_mut().memo.clone_from(&context.call().memo);
+            whole
+        });
+        let given = for_sight.as_ref().unwrap_or(context);
+        let called = given.ask(&policy, member.engine(), facts);
+        let bounds = Bounds {
+            retry_floor_ms: self.shared.config.retry_floor_ms,
+            job: &context.call().job,
+            grants: &policy.grants,
+        };
+        let mut row = run.question.row(position_number(position), &member.name, Outcome::Answered);
+        let mut removed = if for_sight.is_some() { Removed::Something } else { Removed::Nothing };
+        let result = match called.answer {
+            Err((fault, detail)) => Err(Outcome::Fault { fault, detail: record::detail(&detail) }),
+            Ok(Err(text)) => Err(Outcome::Declined(record::detail(&text))),
+            Ok(Ok(answer)) => {
+                let kept = record::answer(&answer, Keep::Whole);
+                let checked = context.check(answer, bounds);
+                let (value, of_answer) = match &checked {
+                    Ok(_) => kept,
+                    Err(_) => (record::begin_of(kept.0), kept.1),
+                };
+                row.answer = Some(value);
+                removed = removed.or(of_answer);
+                checked
+                    .map_err(|detail| Outcome::Fault { fault: Fault::InvalidAnswer, detail: record::detail(&detail) })
+            }
+        };
+        row.component = Some(policy.digest);
+        row.settings = policy.guest.settings.digest;
+        row.input = record::json(context);
+        row.fuel = called.usage.fuel;
+        row.peak_memory = called.usage.peak_memory;
+        row.log = called.usage.log;
+        row.files_read = called.usage.files_read;
+        row.redacted = removed == Removed::Something;
+        let turn = match result {
+            Ok(checked) => {
+                row.clamps.clone_from(&checked.clamps);
+                self.said(run, member, checked)
+            }
+            Err(outcome) => {
+                row.outcome = outcome.clone();
+                self.failed(run, member, &policy, outcome)
+            }
+        };
+        row.duration_us = microseconds(stopwatch);
+        run.rows.push((position, row));
+        (turn, called.facts)
+    }
+
+    /// It answered.
+    fn said<C: Hooked>(&mut self, run: &mut Run<C>, member: &Member, checked: Checked<C::Verdict>) -> Turn<C::Verdict> {
+        if let Some(bytes) = &checked.reason.memo {
+            let (job, hook, bytes) = (run.question.job, C::HOOK, bytes.clone());
+            run.memos.push(Memo { job, policy: member.name.clone(), hook, bytes });
+        }
+        if self.stand_ins(C::HOOK, member).last_good {
+            let key = (run.question.job, member.name.clone(), C::HOOK);
+            if self.last_good.len() < LAST_GOOD_MAX || self.last_good.contains_key(&key) {
+                self.last_good.insert(key, checked.verdict.clone().into());
+            }
+        }
+        if checked.verdict.is_default() { Turn::NothingSaid } else { Turn::Said(checked) }
+    }
+
+    /// It declined, or failed.
+    fn failed<C: Hooked>(
+        &self,
+        run: &mut Run<C>,
+        member: &Member,
+        policy: &Policy,
+        outcome: Outcome,
+    ) -> Turn<C::Verdict> {
+        let Outcome::Fault { fault, mut detail } = outcome else { return Turn::NothingSaid };
+        if fault.is_strike() {
+            let (job, at) = (run.question.job, run.question.at);
+            match self.shared.quarantine().strike(policy.digest, job, &run.context.origin(), at) {
+                Standing::Quarantined(until) => {
+                    detail.push_str(&format!("; it is set aside for all jobs until {}", shown_time(until)));
+                }
+                Standing::SetAside(until) => {
+                    detail.push_str(&format!("; it is set aside for this job until {}", shown_time(until)));
+                }
+                Standing::Fit => {}
+            }
+        }
+        run.report(&member.name, fault, detail);
+        self.stand_in::<C>(&run.question, member, fault)
+    }
+
+    /// What stands in for a policy that failed, or is set aside.
+    fn stand_in<C: Hooked>(&self, question: &Question, member: &Member, fault: Fault) -> Turn<C::Verdict> {
+        let StandIns { last_good, hold } = self.stand_ins(C::HOOK, member);
+        let key = (question.job, member.name.clone(), C::HOOK);
+        let last = last_good.then(|| self.last_good.get(&key).and_then(C::recall)).flatten();
+        let (verdict, note) = match (last, hold) {
+            (Some(verdict), _) if verdict.is_default() => return Turn::NothingSaid,
+            (Some(verdict), _) => (verdict, "its last verdict stands, as `on_fault` says"),
+            (None, true) => match C::hold() {
+                Some(verdict) => (verdict, "the job is held, as `on_fault` says"),
+                None => return Turn::NothingSaid,
+            },
+            (None, false) => return Turn::NothingSaid,
+        };
+        let note = format!("the policy {} does not answer ({}); {note}", member.name, fault.code());
+        let reason = Reason { code: "policy_fault".into(), note, ..Reason::default() };
+        Turn::StoodIn(Checked { verdict, reason, clamps: vec![] })
+    }
+
+    fn stand_ins(&self, hook: Hook, member: &Member) -> StandIns {
+        let on_fault = &self.shared.config.on_fault;
+        let open = |on_fault: OnFault| StandIns { last_good: on_fault == OnFault::LastGood, hold: false };
+        match hook {
+            Hook::Retry => open(on_fault.retry),
+            Hook::Recovery => open(on_fault.recovery),
+            Hook::NetworkCost => {
+                let chosen = if member.assigned { on_fault.network_cost_assigned } else { on_fault.network_cost_own };
+                match chosen {
+                    AdmitOnFault::BuiltIn => StandIns { last_good: false, hold: false },
+                    AdmitOnFault::Hold => StandIns { last_good: false, hold: true },
+                    AdmitOnFault::LastGood => StandIns { last_good: true, hold: true },
+                }
+            }
+        }
+    }
+}
+
+/// What may stand in for a policy, in this order.
+#[derive(Clone, Copy)]
+struct StandIns {
+    last_good: bool,
+    hold: bool,
+}
+
+impl<C: Hooked> Run<C> {
+    fn report(&mut self, policy: &PolicyName, fault: Fault, detail: String) {
+        let decision = Some(self.question.decision.clone());
+        self.faults.push(FaultReport { policy: policy.clone(), decision, fault, detail });
+    }
+
+    /// Marks who decided, and makes the answer.
+    fn finish(
+        self,
+        winner: Winner,
+        members: &[Member],
+        answer: impl FnOnce(C::Verdict, Because) -> Answer,
+    ) -> Answered {
+        let Self { turns, built_in, built_in_answer, mut context, mut rows, memos, faults, notes, question, stopwatch } =
+            self;
+        let mut native_row = |answer: &Verdict<C::Verdict>, clamps: &[String]| {
+            // Each policy has its own memo, the native default none.
+            context.call_mut().memo.clear();
+            let position = members.len();
+            let mut row = question.built_in_row(position_number(position));
+            row.answer = Some(record::json(answer));
+            row.input = record::json(&context);
+            row.clamps = clamps.to_vec();
+            row.log.clone_from(&notes);
+            row.duration_us = microseconds(stopwatch);
+            (position, row)
+        };
+        let of_policy = match winner {
+            Winner::Policy(position) => turns
+                .into_iter()
+                .nth(position)
+                .map(|turn| (position, turn))
+                .filter(|(_, turn)| turn.checked().is_some()),
+            Winner::BuiltIn => None,
+        };
+        let (policy, checked) = match of_policy {
+            Some((position, Turn::Said(checked))) => {
+                let of_turn = rows.iter_mut().filter(|(of_turn, _)| *of_turn == position);
+                of_turn.for_each(|(_, row)| row.source = Source::Policy);
+                (members[position].name.clone(), checked)
+            }
+            Some((position, Turn::StoodIn(checked))) => {
+                let answer = Verdict { verdict: checked.verdict.clone(), reason: checked.reason.clone() };
+                rows.push(native_row(&answer, &[]));
+                (members[position].name.clone(), checked)
+            }
+            Some((_, Turn::NothingSaid)) | None => {
+                rows.push(native_row(&built_in_answer, &built_in.clamps));
+                (PolicyName(BUILT_IN.into()), built_in)
+            }
+        };
+        let because = Because {
+            policy,
+            code: record::shown(&checked.reason.code, limits::CODE_BYTES_MAX),
+            note: record::shown(&checked.reason.note, limits::NOTE_BYTES_MAX),
+        };
+        let decisions = rows.into_iter().map(|(_, row)| row).collect();
+        Answered { answer: answer(checked.verdict, because), decisions, memos, faults }
+    }
+}
+
+fn microseconds(stopwatch: Stopwatch) -> u64 {
+    u64::try_from(stopwatch.elapsed().as_micros()).unwrap_or(u64::MAX)
+}
+
+fn position_number(position: usize) -> u32 {
+    u32::try_from(position).unwrap_or(u32::MAX)
+}
+
+/// The time in the host's zone, as guests are told it.
+pub(super) fn local_time(at: UnixMillis, zone: &TimeZone) -> LocalTime {
+    let timestamp = i64::try_from(at.0).ok().and_then(|millis| Timestamp::from_millisecond(millis).ok());
+    let Some(timestamp) = timestamp else { return LocalTime::default() };
+    let zoned = timestamp.to_zoned(zone.clone());
+    let unsigned = |value: i8| u8::try_from(value).unwrap_or(0);
+    LocalTime {
+        year: i32::from(zoned.year()),
+        month: unsigned(zoned.month()),
+        day: unsigned(zoned.day()),
+        weekday: unsigned(zoned.weekday().to_monday_one_offset()),
+        hour: unsigned(zoned.hour()),
+        minute: unsigned(zoned.minute()),
+        second: unsigned(zoned.second()),
+        utc_offset_minutes: zoned.offset().seconds() / 60,
+        zone: zone.iana_name().unwrap_or_default().to_owned(),
+    }
+}
+
+/// For people.
+fn shown_time(at: UnixMillis) -> String {
+    let timestamp = i64::try_from(at.0).ok().and_then(|millis| Timestamp::from_millisecond(millis).ok());
+    timestamp.map_or_else(|| at.0.to_string(), |timestamp| format!("{timestamp:.0}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn local_time_is_that_of_the_zone() {
+        let zone = TimeZone::get("Europe/Berlin").unwrap();
+        // 2026-07-05 was a Sunday.
+        let time = local_time(UnixMillis(1_783_288_799_000), &zone);
+        let expected = LocalTime {
+            year: 2026,
+            month: 7,
+            day: 5,
+            weekday: 7,
+            hour: 23,
+            minute: 59,
+            second: 59,
+            utc_offset_minutes: 120,
+            zone: "Europe/Berlin".into(),
+        };
+        assert_eq!(time, expected);
+        assert_eq!(local_time(UnixMillis(u64::MAX), &zone), LocalTime::default());
+        assert_eq!(local_time(UnixMillis(0), &TimeZone::UTC).zone, "UTC");
+    }
+
+    #[test]
+    fn times_are_shown_in_seconds() {
+        assert_eq!(shown_time(UnixMillis(1_783_288_799_999)), "2026-07-05T21:59:59Z");
+    }
+}
