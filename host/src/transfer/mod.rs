@@ -1,1 +1,46 @@
-//! (under construction)
+//! Moves bytes: the HTTP client, the acceptance rules, part files, checkpoints, digests, limits.
+//!
+//! One task per running job ([`run`]), which the driver owns, reads the job's unfinished files from the store and reports to the
+//! driver; nothing here writes to the store. Pure parts decide (`accept`, `resume`, `redirect`, `retry_after`, `patience`), the
+//! others do.
+//!
+//! Guaranteed on a crash, at any moment: an offset that was reported is on the disk, and bytes below it are of the reported
+//! version; a file appears under its local name only whole, verified and by one rename.
+
+mod accept;
+mod body;
+mod client;
+mod content_range;
+mod context;
+mod digest;
+mod directory;
+mod error;
+mod failure;
+mod fetch;
+mod file_task;
+mod files;
+mod head;
+mod ledger;
+mod net_error;
+mod part_file;
+mod patience;
+mod progress;
+mod publish;
+mod pump;
+mod rate_limit;
+mod redirect;
+mod resume;
+mod retry_after;
+mod settings;
+mod small_file;
+mod worker;
+
+#[cfg(test)]
+mod tests;
+
+pub use client::is_reserved_header;
+pub use context::{Control, ReportSender, TransferContext};
+pub use error::TransferError;
+pub use progress::{FileSnapshot, ProgressCell, ProgressSnapshot};
+pub use settings::TransferSettings;
+pub use worker::run;

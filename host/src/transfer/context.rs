@@ -1,0 +1,167 @@
+//! What all transfers of a host share, and what the files of one running job share.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+
+use reqwest::header::HeaderMap;
+use rustix::fs::Mode;
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinError;
+
+use super::client::Client;
+use super::error::TransferError;
+use super::files::Files;
+use super::progress::ProgressCell;
+use super::rate_limit::RateLimit;
+use super::settings::TransferSettings;
+use crate::job::{AttemptNumber, FileRecord, JobId, Origin, StoreId, part_file_name};
+use crate::scheduler::{Assignment, Overwrite, Report, StopReason};
+use crate::store::Reader;
+
+/// What all transfers of a host share.
+#[derive(Debug)]
+pub struct TransferContext {
+    pub(crate) client: Client,
+    pub(crate) settings: TransferSettings,
+    pub(crate) store: StoreId,
+    pub(crate) files: Files,
+    /// The mode of a published file.
+    pub(crate) file_mode: Mode,
+}
+
+impl TransferContext {
+    /// Sets up the HTTP client. The reader holds the store's lock as long as this lives.
+    ///
+    /// # Errors
+    /// The client could not be set up, for example because the system's certificates cannot be read.
+    pub fn new(settings: TransferSettings, reader: Reader) -> Result<Self, TransferError> {
+        let client = Client::new(&settings)?;
+        Ok(Self { client, settings, store: reader.store_id(), files: Files::new(reader), file_mode: file_mode() })
+    }
+}
+
+/// Readable and writable for all whom the umask does not leave out, as any program creates files.
+fn file_mode() -> Mode {
+    let all = Mode::from_raw_mode(0o666);
+    // The umask cannot be read without setting it, but for this.
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let field = status.lines().find_map(|line| line.strip_prefix("Umask:"));
+    let umask = field.and_then(|text| u32::from_str_radix(text.trim(), 8).ok()).unwrap_or(0o077);
+    all - Mode::from_raw_mode(umask)
+}
+
+/// What a running worker is told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Control {
+    /// Stop at the next checkpoint.
+    pub stop: Option<StopReason>,
+    /// The job's own ceiling.
+    pub bytes_per_second: Option<u64>,
+}
+
+/// Where workers send their reports.
+pub type ReportSender = mpsc::Sender<(JobId, AttemptNumber, Report)>;
+
+/// What a worker tells the tasks of its files.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct Directive {
+    pub(crate) halt: Option<Halt>,
+    /// Changes with every new ceiling, so that waits for the old one end.
+    pub(crate) ceilings: u32,
+}
+
+/// How a file's task is to stop.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Halt {
+    /// Only if the transfer can be resumed later; else the file is fetched to its end.
+    WhereResumable,
+    /// Now: sync, report, end.
+    Now,
+}
+
+/// The task was told to stop, or nobody listens to it any more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Halted;
+
+/// What the files of one running job share.
+#[derive(Debug)]
+pub(crate) struct JobRun {
+    pub(crate) context: Arc<TransferContext>,
+    pub(crate) job: JobId,
+    pub(crate) attempt: AttemptNumber,
+    pub(crate) overwrite: Overwrite,
+    /// The job's own request headers.
+    pub(crate) headers: HeaderMap,
+    pub(crate) rate_limit: RateLimit,
+    pub(crate) directive: watch::Receiver<Directive>,
+    pub(crate) progress: Arc<ProgressCell>,
+    reports: ReportSender,
+    connected: AtomicBool,
+    origin: Mutex<Option<Origin>>,
+}
+
+impl JobRun {
+    pub(crate) fn new(
+        context: Arc<TransferContext>,
+        assignment: &Assignment,
+        headers: HeaderMap,
+        directive: watch::Receiver<Directive>,
+        progress: Arc<ProgressCell>,
+        reports: ReportSender,
+    ) -> Self {
+        Self {
+            context,
+            job: assignment.job,
+            attempt: assignment.attempt,
+            overwrite: assignment.overwrite,
+            headers,
+            rate_limit: RateLimit::new(assignment.bytes_per_second),
+            directive,
+            progress,
+            reports,
+            connected: AtomicBool::new(false),
+            origin: Mutex::new(None),
+        }
+    }
+
+    /// Reports; waits where the driver is behind. A driver that is gone halts the task.
+    pub(crate) async fn report(&self, report: Report) -> Result<(), Halted> {
+        self.reports.send((self.job, self.attempt, report)).await.map_err(|_| Halted)
+    }
+
+    /// Reports the first acceptable answer, once.
+    pub(crate) async fn connected(&self) -> Result<(), Halted> {
+        if self.connected.swap(true, Ordering::Relaxed) { Ok(()) } else { self.report(Report::Connected).await }
+    }
+
+    /// Reports the origin that is about to be asked, if it is another than before.
+    pub(crate) async fn choose_origin(&self, origin: Origin) -> Result<(), Halted> {
+        {
+            let mut chosen = self.origin.lock().expect("nothing panics while it is held");
+            if chosen.as_ref() == Some(&origin) {
+                return Ok(());
+            }
+            *chosen = Some(origin.clone());
+        }
+        self.report(Report::OriginChosen(origin)).await
+    }
+
+    pub(crate) fn part_name(&self, file: &FileRecord) -> String {
+        part_file_name(self.context.store, self.job, file.index)
+    }
+}
+
+/// Runs what blocks on the blocking pool. Its panic is a panic here.
+pub(crate) async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
+    joined(tokio::task::spawn_blocking(work)).await
+}
+
+/// Waits for blocking work.
+pub(crate) async fn joined<T>(handle: impl Future<Output = Result<T, JoinError>>) -> T {
+    match handle.await {
+        Ok(value) => value,
+        Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
+        // The runtime is shutting down, and this task is about to be dropped.
+        Err(_) => std::future::pending().await,
+    }
+}

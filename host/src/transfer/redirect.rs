@@ -1,0 +1,172 @@
+//! Where a redirect leads, and what may be sent there. Pure.
+//!
+//! A job's own headers and the userinfo of its URL go to the origin of its remote name only. Once a chain has left that origin
+//! they are not sent again, even if it leads back: whoever it passed through could have chosen the way.
+
+use url::Url;
+
+use super::error::RedirectRefusal;
+use crate::job::{Origin, SafeUrl};
+
+/// Redirects followed for one request. Browsers follow 20; chains beyond 10 are mistakes.
+pub(crate) const REDIRECTS_MAX: usize = 10;
+
+/// A chain of redirects, from a remote name to where it has led.
+#[derive(Debug, Clone)]
+pub(crate) struct Chain {
+    /// Every URL so far, userinfo removed; the last is the present one.
+    visited: Vec<SafeUrl>,
+    home: Origin,
+    left_home: bool,
+}
+
+impl Chain {
+    /// Begins at a remote name. A resumed transfer begins there too, wherever the chain had led before.
+    pub(crate) fn new(remote_name: &SafeUrl) -> Self {
+        Self {
+            visited: vec![without_userinfo(remote_name.expose().clone())],
+            home: remote_name.origin(),
+            left_home: false,
+        }
+    }
+
+    /// Where to ask now. It has no userinfo.
+    pub(crate) fn present(&self) -> &SafeUrl {
+        self.visited.last().expect("it begins with one and none is removed")
+    }
+
+    /// Where redirects had led, if there was one.
+    pub(crate) fn final_url(&self) -> Option<&SafeUrl> {
+        (self.visited.len() > 1).then(|| self.present())
+    }
+
+    /// Whether the job's headers and the URL's userinfo may be sent.
+    pub(crate) const fn may_send_secrets(&self) -> bool {
+        !self.left_home
+    }
+
+    /// Follows a Location field.
+    pub(crate) fn follow(&mut self, location: &str) -> Result<(), RedirectRefusal> {
+        if self.visited.len() > REDIRECTS_MAX {
+            return Err(RedirectRefusal::TooMany(REDIRECTS_MAX));
+        }
+        let present = self.present().expose();
+        let target = present.join(location).map_err(|_| RedirectRefusal::NotHttp)?;
+        if !matches!(target.scheme(), "http" | "https") || target.host_str().is_none_or(str::is_empty) {
+            return Err(RedirectRefusal::NotHttp);
+        }
+        if present.scheme() == "https" && target.scheme() == "http" {
+            return Err(RedirectRefusal::Downgrade);
+        }
+        let target = SafeUrl::from_url(target).map_err(|_| RedirectRefusal::NotHttp)?;
+        let target = without_userinfo(target.expose().clone());
+        if self.visited.contains(&target) {
+            return Err(RedirectRefusal::Circle);
+        }
+        self.left_home |= target.origin() != self.home;
+        self.visited.push(target);
+        Ok(())
+    }
+}
+
+fn without_userinfo(mut url: Url) -> SafeUrl {
+    // Neither call fails for a URL that has a host, which every http URL has.
+    let _ = url.set_username("");
+    let _ = url.set_password(None);
+    SafeUrl::from_url(url).expect("it was an http URL within the limit, and became no longer")
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn chain(remote_name: &str) -> Chain {
+        Chain::new(&SafeUrl::parse(remote_name).unwrap())
+    }
+
+    fn led(chain: &Chain) -> &str {
+        chain.present().expose().as_str()
+    }
+
+    #[test]
+    fn relative_locations_are_resolved_against_the_present_url() {
+        let mut chain = chain("http://a.example/x/y?q");
+        assert_eq!(chain.final_url(), None);
+        chain.follow("../z?r#fragment").unwrap();
+        assert_eq!(led(&chain), "http://a.example/z?r");
+        chain.follow("//b.example/w").unwrap();
+        assert_eq!(led(&chain), "http://b.example/w");
+        assert_eq!(chain.final_url().unwrap().to_string(), "http://b.example/w");
+    }
+
+    #[test]
+    fn ten_are_followed_and_the_eleventh_is_not() {
+        let mut chain = chain("http://a.example/0");
+        for hop in 1..=10 {
+            chain.follow(&format!("/{hop}")).unwrap();
+        }
+        assert_eq!(chain.follow("/11"), Err(RedirectRefusal::TooMany(10)));
+    }
+
+    #[test]
+    fn circles_are_seen_at_any_length() {
+        let mut chain = chain("http://a.example/0");
+        assert_eq!(chain.follow("/0"), Err(RedirectRefusal::Circle));
+        chain.follow("/1").unwrap();
+        assert_eq!(chain.follow("http://a.example:80/0"), Err(RedirectRefusal::Circle));
+        assert_eq!(chain.follow("http://user@a.example/0#x"), Err(RedirectRefusal::Circle));
+    }
+
+    #[test]
+    fn from_https_to_http_is_refused_and_the_other_way_is_not() {
+        assert_eq!(chain("https://a.example/").follow("http://a.example/"), Err(RedirectRefusal::Downgrade));
+        let mut up = chain("http://a.example/");
+        up.follow("https://a.example/").unwrap();
+        assert_eq!(up.follow("http://b.example/"), Err(RedirectRefusal::Downgrade));
+    }
+
+    #[test]
+    fn what_is_no_http_url_is_refused() {
+        for location in
+            ["file:///etc/passwd", "ftp://a.example/", "data:,x", "javascript:1", "http://", "http://[", "unix:x"]
+        {
+            assert_eq!(chain("http://a.example/").follow(location), Err(RedirectRefusal::NotHttp), "{location}");
+        }
+    }
+
+    #[test]
+    fn secrets_stay_at_home() {
+        let mut chain = chain("https://user:secret@a.example/x");
+        assert!(chain.may_send_secrets());
+        assert_eq!(led(&chain), "https://a.example/x");
+        chain.follow("/y").unwrap();
+        assert!(chain.may_send_secrets());
+        chain.follow("https://user:bait@a.example:8443/z").unwrap();
+        assert!(!chain.may_send_secrets());
+        assert_eq!(led(&chain), "https://a.example:8443/z");
+        chain.follow("https://a.example/home").unwrap();
+        assert!(!chain.may_send_secrets());
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_the_location_says_no_hop_is_worse_than_the_one_before(locations in prop::collection::vec(
+            "(https?://)?([ab]\\.example)?(:[0-9]{1,5})?/?[a-c./?#@%\\\\]{0,8}", 0..14,
+        )) {
+            let mut chain = chain("https://user:secret@a.example/");
+            let mut left = false;
+            for location in locations {
+                if chain.follow(&location).is_ok() {
+                    prop_assert_eq!(chain.present().expose().scheme(), "https");
+                    prop_assert_eq!(chain.present().expose().username(), "");
+                    prop_assert_eq!(chain.present().expose().password(), None);
+                    left |= chain.present().origin().as_str() != "https://a.example";
+                    prop_assert_eq!(chain.may_send_secrets(), !left);
+                }
+            }
+            prop_assert!(chain.visited.len() <= REDIRECTS_MAX + 1);
+        }
+    }
+}

@@ -1,0 +1,189 @@
+//! What to ask an origin for, given what is durable of a file. Pure.
+
+use std::num::NonZeroU64;
+
+use super::accept::Keep;
+use crate::job::{FileVersion, RestartReason};
+
+/// The next request for a file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[must_use]
+pub(crate) enum Plan {
+    /// Ask for the whole file; nothing is durable.
+    Whole,
+    /// Ask for what is missing.
+    Rest { offset: NonZeroU64, keep: Keep, if_range: Option<String> },
+    /// Nothing is missing; what is left is to verify and to finish.
+    Complete,
+    /// The durable bytes cannot be kept. Then ask for the whole.
+    Restart(RestartReason),
+}
+
+/// What is known of a file when it is about to be fetched.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Known<'a> {
+    /// Bytes of the part file that may be relied on.
+    pub(crate) durable: u64,
+    /// Their version.
+    pub(crate) version: Option<&'a FileVersion>,
+    /// What stands behind the remote name.
+    pub(crate) remote_name: RemoteName,
+    /// What will tell whether the bytes are right.
+    pub(crate) digest: Digest,
+}
+
+/// Whether the durable bytes came from the present remote name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum RemoteName {
+    /// They did.
+    Same,
+    /// They came from an earlier one.
+    Repointed,
+}
+
+/// Whether the client gave a digest.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Digest {
+    Given,
+    None,
+}
+
+/// Decides (faults.md section 2, design.md section 3).
+pub(crate) fn plan(known: Known<'_>) -> Plan {
+    let Some(offset) = NonZeroU64::new(known.durable) else { return Plan::Whole };
+    let Some(version) = known.version else { return Plan::Restart(RestartReason::NoValidator) };
+    let validator = version.strong_validator().map(str::to_owned);
+    let complete = match version.bytes_total {
+        Some(total) if known.durable > total => return Plan::Restart(RestartReason::PartFileDamaged),
+        total => total == Some(known.durable),
+    };
+    match (known.remote_name, known.digest) {
+        (RemoteName::Same, _) | (_, Digest::Given) if complete => Plan::Complete,
+        (RemoteName::Repointed, Digest::Given) => Plan::Rest { offset, keep: Keep::RepointedDigest, if_range: None },
+        (RemoteName::Repointed, Digest::None) => {
+            let can_be_same = version.strong_etag().is_some() && version.last_modified.is_some();
+            if can_be_same && version.bytes_total.is_some() && !complete {
+                Plan::Rest { offset, keep: Keep::RepointedSame, if_range: validator }
+            } else {
+                Plan::Restart(RestartReason::Repointed)
+            }
+        }
+        (RemoteName::Same, _) if validator.is_some() => {
+            Plan::Rest { offset, keep: Keep::Validator, if_range: validator }
+        }
+        (RemoteName::Same, Digest::Given) => Plan::Rest { offset, keep: Keep::Digest, if_range: None },
+        (RemoteName::Same, Digest::None) => Plan::Restart(RestartReason::NoValidator),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn version(etag: Option<&str>, strong_date: Option<bool>, bytes_total: Option<u64>) -> FileVersion {
+        FileVersion {
+            etag: etag.map(str::to_owned),
+            last_modified: strong_date.map(|_| "Fri, 20 Nov 2026 12:00:00 GMT".to_owned()),
+            last_modified_is_strong: strong_date.unwrap_or(false),
+            bytes_total,
+        }
+    }
+
+    fn planned(durable: u64, version: &FileVersion, remote_name: RemoteName, digest: Digest) -> Plan {
+        plan(Known { durable, version: Some(version), remote_name, digest })
+    }
+
+    fn rest(offset: u64, keep: Keep, if_range: Option<&str>) -> Plan {
+        Plan::Rest { offset: NonZeroU64::new(offset).unwrap(), keep, if_range: if_range.map(str::to_owned) }
+    }
+
+    const DATE: &str = "Fri, 20 Nov 2026 12:00:00 GMT";
+
+    #[test]
+    fn nothing_durable_asks_for_the_whole() {
+        let version = version(Some("\"a\""), Some(true), Some(9));
+        assert_eq!(planned(0, &version, RemoteName::Same, Digest::None), Plan::Whole);
+        assert_eq!(planned(0, &version, RemoteName::Repointed, Digest::Given), Plan::Whole);
+    }
+
+    #[test]
+    fn a_strong_validator_resumes_and_a_weak_one_does_not() {
+        let same = |version: &FileVersion, digest| planned(5, version, RemoteName::Same, digest);
+        let strong = version(Some("\"a\""), Some(true), Some(9));
+        assert_eq!(same(&strong, Digest::None), rest(5, Keep::Validator, Some("\"a\"")));
+        assert_eq!(same(&strong, Digest::Given), rest(5, Keep::Validator, Some("\"a\"")));
+        let dated = version(None, Some(true), Some(9));
+        assert_eq!(same(&dated, Digest::None), rest(5, Keep::Validator, Some(DATE)));
+        for weak in [
+            version(Some("W/\"a\""), Some(true), Some(9)),
+            version(None, Some(false), Some(9)),
+            version(None, None, Some(9)),
+        ] {
+            assert_eq!(same(&weak, Digest::None), Plan::Restart(RestartReason::NoValidator));
+            assert_eq!(same(&weak, Digest::Given), rest(5, Keep::Digest, None));
+        }
+    }
+
+    #[test]
+    fn bytes_without_a_version_are_given_up() {
+        let known = Known { durable: 5, version: None, remote_name: RemoteName::Same, digest: Digest::Given };
+        assert_eq!(plan(known), Plan::Restart(RestartReason::NoValidator));
+    }
+
+    #[test]
+    fn a_file_that_has_all_its_bytes_is_not_asked_for() {
+        let nine = version(None, None, Some(9));
+        assert_eq!(planned(9, &nine, RemoteName::Same, Digest::None), Plan::Complete);
+        assert_eq!(planned(9, &nine, RemoteName::Repointed, Digest::Given), Plan::Complete);
+        assert_eq!(planned(10, &nine, RemoteName::Same, Digest::None), Plan::Restart(RestartReason::PartFileDamaged));
+        let strong = version(Some("\"a\""), Some(true), Some(9));
+        let repointed = planned(9, &strong, RemoteName::Repointed, Digest::None);
+        assert_eq!(repointed, Plan::Restart(RestartReason::Repointed));
+    }
+
+    #[test]
+    fn a_repointed_file_needs_a_digest_or_all_three_marks() {
+        let repointed = |version: &FileVersion, digest| planned(5, version, RemoteName::Repointed, digest);
+        let all = version(Some("\"a\""), Some(false), Some(9));
+        assert_eq!(repointed(&all, Digest::None), rest(5, Keep::RepointedSame, Some("\"a\"")));
+        for missing in [
+            version(Some("W/\"a\""), Some(true), Some(9)),
+            version(None, Some(true), Some(9)),
+            version(Some("\"a\""), None, Some(9)),
+            version(Some("\"a\""), Some(true), None),
+        ] {
+            assert_eq!(repointed(&missing, Digest::None), Plan::Restart(RestartReason::Repointed));
+            assert_eq!(repointed(&missing, Digest::Given), rest(5, Keep::RepointedDigest, None));
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn a_weak_validator_is_never_sent(
+            durable in 0u64..20,
+            etag in prop::option::of(prop::sample::select(vec!["\"a\"", "W/\"a\""])),
+            strong_date in prop::option::of(any::<bool>()),
+            bytes_total in prop::option::of(0u64..20),
+            repointed in any::<bool>(),
+            digest in any::<bool>(),
+        ) {
+            let version = version(etag, strong_date, bytes_total);
+            let remote_name = if repointed { RemoteName::Repointed } else { RemoteName::Same };
+            let digest = if digest { Digest::Given } else { Digest::None };
+            match planned(durable, &version, remote_name, digest) {
+                Plan::Rest { offset, if_range, keep } => {
+                    prop_assert_eq!(offset.get(), durable);
+                    prop_assert!(version.bytes_total.is_none_or(|total| durable < total));
+                    prop_assert!(if_range.as_deref().is_none_or(|text| Some(text) == version.strong_validator()));
+                    prop_assert_eq!(if_range.is_some(), matches!(keep, Keep::Validator | Keep::RepointedSame));
+                    prop_assert!(if_range.is_some() || digest == Digest::Given);
+                }
+                Plan::Complete => prop_assert_eq!(version.bytes_total, Some(durable)),
+                Plan::Whole => prop_assert_eq!(durable, 0),
+                Plan::Restart(_) => prop_assert!(durable > 0),
+            }
+        }
+    }
+}

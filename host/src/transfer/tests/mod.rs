@@ -1,0 +1,8 @@
+//! The worker against raw sockets that say what they like, with the real store and a driver that only records.
+
+mod origin;
+mod rig;
+
+mod downloads;
+mod origins;
+mod publication;
