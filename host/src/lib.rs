@@ -4,6 +4,7 @@
 
 pub mod cli;
 pub mod clock;
+pub mod host;
 pub mod job;
 pub mod network;
 pub mod policy;

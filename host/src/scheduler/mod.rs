@@ -12,6 +12,7 @@
 
 mod config;
 pub mod core;
+pub(crate) mod driver;
 mod gates;
 mod input;
 mod origins;

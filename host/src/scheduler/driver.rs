@@ -1,0 +1,406 @@
+//! The one loop around the core: takes what is queued, asks the policies, commits, and only then lets things happen.
+//!
+//! Owner of the core, the workers and every other task that acts for a job. A crash at any point leaves the store as of the last
+//! commit, and files with at least the bytes that it claims; the next start goes on from there.
+//!
+//! ```text
+//! Host ── Incoming ──→ ┌────────┐ ── Batch ──→ Store (its own thread)
+//! workers ── Report ─→ │ driver │ ── Ask ────→ Policies (their own thread)
+//! timers ───────────→  └────────┘ ── effects ─→ workers, replies, Published, journal fan-out
+//! ```
+
+mod batch;
+mod published;
+mod tasks;
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{broadcast, mpsc, oneshot, watch};
+use tokio::task::JoinHandle;
+
+use self::batch::BatchBuilder;
+pub(crate) use self::published::{Published, PublishedJob};
+use self::tasks::{TaskWake, Tasks};
+use super::{Command, CommandError, Core, Effect, Input, Reply, RequestId, SchedulerConfig, Step};
+use crate::clock::{BootMillis, Now};
+use crate::host::NumberedEvent;
+use crate::job::{Event, EventKind, JobId};
+use crate::network::Network;
+use crate::policy::{FaultReport, Policies};
+use crate::store::{Store, StoreError};
+use crate::transfer::TransferContext;
+
+/// Commands that wait for the driver. A client that finds it full waits; 1,024 is more than one batch can serve.
+const COMMANDS_CAPACITY: usize = 1024;
+/// Reports that wait for the driver. Workers that find it full wait with their next checkpoint, not with the wire.
+const REPORTS_CAPACITY: usize = 4096;
+/// Inputs of one batch, and so of one transaction (faults.md section 5).
+const BATCH_INPUTS_MAX: usize = 1000;
+/// Time between two looks whether a store that failed can be written again.
+const STORE_RETRY: Duration = Duration::from_secs(1);
+/// The longest sleep without a look at the boot clock, which goes on while the machine sleeps and the runtime's timer does not.
+const SLEEP_MAX: Duration = Duration::from_secs(30);
+
+/// Milliseconds that workers have to reach a checkpoint when the host stops: with the closing of the store, 5 s in all.
+const DRAIN_MAX_MS: u64 = 4_000;
+
+/// What the driver works with.
+#[derive(Debug)]
+pub(crate) struct DriverParts {
+    pub(crate) config: SchedulerConfig,
+    pub(crate) store: Store,
+    pub(crate) policies: Policies,
+    pub(crate) transfer: Arc<TransferContext>,
+    pub(crate) network: Network,
+    pub(crate) events_tx: broadcast::Sender<Arc<NumberedEvent>>,
+    pub(crate) degraded_tx: watch::Sender<Option<String>>,
+    pub(crate) published: Arc<Published>,
+}
+
+/// What comes from outside.
+#[derive(Debug)]
+enum Incoming {
+    Command { command: Box<Command>, reply_tx: oneshot::Sender<Result<Reply, CommandError>> },
+    Network(Network),
+    Shutdown,
+}
+
+/// Handle of the driver's task.
+#[derive(Debug)]
+pub(crate) struct Driver {
+    incoming_tx: mpsc::Sender<Incoming>,
+    task: JoinHandle<()>,
+}
+
+impl Driver {
+    /// Loads the jobs of the store and starts the loop.
+    pub(crate) async fn start(parts: DriverParts) -> Result<Self, StoreError> {
+        let (incoming_tx, incoming_rx) = mpsc::channel(COMMANDS_CAPACITY);
+        let mut running = Running::new(parts);
+        running.load().await?;
+        #[expect(clippy::disallowed_methods, reason = "the handle owns the task and `shutdown` joins it")]
+        let task = tokio::spawn(running.run(incoming_rx));
+        Ok(Self { incoming_tx, task })
+    }
+
+    /// Hands a command to the core and waits until its effect is durable. Cancel-safe: a caller that leaves loses only the reply.
+    pub(crate) async fn command(&self, command: Command) -> Result<Reply, CommandError> {
+        let (reply_tx, reply_rx) = oneshot::channel();
+        let incoming = Incoming::Command { command: Box::new(command), reply_tx };
+        self.incoming_tx.send(incoming).await.map_err(|_| CommandError::Stopping)?;
+        reply_rx.await.unwrap_or(Err(CommandError::Stopping))
+    }
+
+    /// Says that the network is another one now.
+    pub(crate) async fn set_network(&self, network: Network) {
+        // A driver that has stopped has no use for it.
+        let _stopped = self.incoming_tx.send(Incoming::Network(network)).await;
+    }
+
+    /// Stops workers at their checkpoints, commits what they report, and joins the task.
+    pub(crate) async fn shutdown(self) {
+        let _stopped = self.incoming_tx.send(Incoming::Shutdown).await;
+        if let Err(error) = self.task.await {
+            tracing::error!(%error, "the driver ended abnormally");
+        }
+    }
+}
+
+/// Whether the loop works, cannot write, or is about to end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Mode {
+    Working,
+    /// The store cannot be written: nothing runs until the core could be rebuilt from it.
+    Degraded,
+    Draining,
+}
+
+/// What woke the loop.
+enum Wake {
+    Incoming(Option<Incoming>),
+    Task(TaskWake),
+    Timer,
+}
+
+struct Running {
+    parts: DriverParts,
+    core: Core,
+    network: Network,
+    tasks: Tasks,
+    replies: HashMap<RequestId, oneshot::Sender<Result<Reply, CommandError>>>,
+    next_request: u64,
+    mode: Mode,
+    /// When a drain gives up on workers that do not stop.
+    drain_until: Option<BootMillis>,
+}
+
+impl Running {
+    fn new(parts: DriverParts) -> Self {
+        let core = Core::new(parts.config.clone(), random_seed());
+        let tasks = Tasks::new(Arc::clone(&parts.transfer), REPORTS_CAPACITY);
+        let network = parts.network.clone();
+        Self {
+            parts,
+            core,
+            network,
+            tasks,
+            replies: HashMap::new(),
+            next_request: 0,
+            mode: Mode::Working,
+            drain_until: None,
+        }
+    }
+
+    /// Feeds the core what the store holds. Everything that was running is ready again; intents are taken up.
+    async fn load(&mut self) -> Result<(), StoreError> {
+        self.core = Core::new(self.parts.config.clone(), random_seed());
+        let store = self.parts.store.clone();
+        let jobs = tokio::task::spawn_blocking(move || store.reader()?.jobs_not_final())
+            .await
+            .expect("reading does not panic, and the runtime is not shut down while the driver runs")?;
+        let mut inputs = vec![Input::NetworkChanged(self.network.clone())];
+        inputs.extend(jobs.into_iter().map(|job| Input::Loaded(Box::new(job))));
+        inputs.push(Input::LoadingDone);
+        self.process(inputs).await
+    }
+
+    async fn run(mut self, mut incoming_rx: mpsc::Receiver<Incoming>) {
+        loop {
+            let wake = self.wait(&mut incoming_rx).await;
+            let mut inputs = Vec::new();
+            self.take(wake, &mut inputs);
+            while inputs.len() < BATCH_INPUTS_MAX {
+                if let Some((job, attempt, report)) = self.tasks.try_report() {
+                    inputs.push(Input::Report { job, attempt, report });
+                } else if let Ok(incoming) = incoming_rx.try_recv() {
+                    self.take(Wake::Incoming(Some(incoming)), &mut inputs);
+                } else {
+                    break;
+                }
+            }
+            match self.mode {
+                Mode::Degraded => self.recover(inputs).await,
+                Mode::Working | Mode::Draining => {
+                    if let Err(error) = self.process(inputs).await {
+                        self.degrade(&error);
+                    }
+                }
+            }
+            if self.mode == Mode::Draining && self.tasks.is_empty() {
+                break;
+            }
+        }
+        self.tasks.join().await;
+        let policies = self.parts.policies;
+        // Dropping joins the policy thread, which may be in the middle of a call.
+        if let Err(error) = tokio::task::spawn_blocking(move || drop(policies)).await {
+            tracing::error!(%error, "the policy thread ended abnormally");
+        }
+        if let Err(error) = self.parts.store.close().await {
+            tracing::error!(%error, "failed to close the store; what was committed is safe");
+        }
+    }
+
+    /// Waits for the next thing to happen. Cancel-safe in every branch: nothing is lost if another one is taken.
+    async fn wait(&mut self, incoming_rx: &mut mpsc::Receiver<Incoming>) -> Wake {
+        let sleep = self.sleep();
+        tokio::select! {
+            // Tasks first: a report that waits holds up a worker.
+            biased;
+            task = self.tasks.next() => Wake::Task(task),
+            incoming = incoming_rx.recv(), if self.mode != Mode::Draining => Wake::Incoming(incoming),
+            () = tokio::time::sleep(sleep) => Wake::Timer,
+        }
+    }
+
+    fn sleep(&self) -> Duration {
+        match self.mode {
+            Mode::Degraded => STORE_RETRY,
+            Mode::Working | Mode::Draining => {
+                let deadline = self.core.next_deadline().into_iter().chain(self.drain_until).min();
+                deadline.map_or(SLEEP_MAX, |at| Duration::from_millis(at.since(Now::read().boot)).min(SLEEP_MAX))
+            }
+        }
+    }
+
+    /// Turns what woke the loop into inputs.
+    fn take(&mut self, wake: Wake, inputs: &mut Vec<Input>) {
+        match wake {
+            Wake::Incoming(Some(Incoming::Command { command, reply_tx })) => {
+                if self.mode == Mode::Degraded {
+                    let why = self.parts.degraded_tx.borrow().clone().unwrap_or_default();
+                    // A caller that has left needs no reply.
+                    let _left = reply_tx.send(Err(CommandError::Store(why)));
+                    return;
+                }
+                let request = RequestId(self.next_request);
+                self.next_request += 1;
+                self.replies.insert(request, reply_tx);
+                inputs.push(Input::Command { request, command: *command });
+            }
+            Wake::Incoming(Some(Incoming::Network(network))) => {
+                self.network = network.clone();
+                inputs.push(Input::NetworkChanged(network));
+            }
+            Wake::Incoming(Some(Incoming::Shutdown) | None) => {
+                self.mode = Mode::Draining;
+                self.drain_until = Some(Now::read().boot.plus(DRAIN_MAX_MS));
+                inputs.push(Input::Drain);
+            }
+            Wake::Task(TaskWake::Report((job, attempt, report))) => inputs.push(Input::Report { job, attempt, report }),
+            Wake::Task(TaskWake::Ended(ended)) => {
+                // The task has sent everything that it had to say: its reports come first.
+                while let Some((job, attempt, report)) = self.tasks.try_report() {
+                    inputs.push(Input::Report { job, attempt, report });
+                }
+                inputs.extend(ended.into_input());
+            }
+            Wake::Timer => {
+                inputs.push(Input::Tick);
+                if self.drain_until.is_some_and(|until| Now::read().boot >= until) {
+                    tracing::warn!("workers did not reach a checkpoint in time; they go on from their last one");
+                    self.tasks.abort_all();
+                }
+            }
+        }
+    }
+
+    /// One batch: the core, the policies, one transaction, the effects.
+    async fn process(&mut self, inputs: Vec<Input>) -> Result<(), StoreError> {
+        let mut batch = BatchBuilder::new(self.parts.store.clone());
+        let mut effects = Vec::new();
+        let mut changed = HashSet::new();
+        let network_before = self.core.network_generation();
+        for input in inputs {
+            let now = Now::read();
+            let step = self.core.handle(now, input);
+            changed.extend(self.core.changed().copied());
+            self.settle(now, step, &mut batch, &mut effects, &mut changed).await;
+        }
+        if let Some(batch) = batch.into_batch() {
+            let committed = match self.parts.store.commit(batch).await {
+                Ok(committed) => committed,
+                Err(error) => {
+                    self.refuse(effects, &error);
+                    return Err(error);
+                }
+            };
+            for (number, event) in committed.events {
+                // Without a subscriber there is nobody to tell.
+                let _nobody = self.parts.events_tx.send(Arc::new(NumberedEvent { number, event }));
+            }
+        }
+        if self.core.network_generation() != network_before {
+            // What is reported of waiting jobs follows the network without a change of their own.
+            changed.extend(self.core.jobs().map(|job| job.id));
+        }
+        for job in changed {
+            self.publish(job);
+        }
+        for effect in effects {
+            self.effect(effect);
+        }
+        self.parts.published.announce();
+        Ok(())
+    }
+
+    /// Answers the questions of a step, and those that its answers raise, before any other input is looked at.
+    async fn settle(
+        &mut self,
+        now: Now,
+        step: Step,
+        batch: &mut BatchBuilder,
+        effects: &mut Vec<Effect>,
+        changed: &mut HashSet<JobId>,
+    ) {
+        let mut steps = vec![step];
+        while let Some(step) = steps.pop() {
+            batch.write(step.writes);
+            effects.extend(step.effects);
+            for ask in step.asks {
+                let (job, generation) = (ask.job, ask.generation);
+                let answered = self.parts.policies.answer(ask, batch.facts(job)).await;
+                for FaultReport { policy, decision, fault, detail } in answered.faults {
+                    let fault = fault.code().to_owned();
+                    let kind = EventKind::PolicyFault { decision, policy, fault, note: detail };
+                    batch.write(vec![super::Write::Journal(Event { at: now.wall, job: Some(job), kind })]);
+                }
+                batch.decided(answered.decisions, answered.memos);
+                steps.push(self.core.handle(now, Input::Answer { job, generation, answer: answered.answer }));
+                changed.extend(self.core.changed().copied());
+            }
+        }
+    }
+
+    fn publish(&mut self, job: JobId) {
+        let (Some(record), Some((state, waiting_on))) = (self.core.job(&job), self.core.reported_state(&job)) else {
+            self.parts.published.remove(job);
+            return;
+        };
+        let progress = self.tasks.progress(job);
+        self.parts.published.set(PublishedJob { record: Arc::new(record.clone()), state, waiting_on, progress });
+    }
+
+    fn effect(&mut self, effect: Effect) {
+        match effect {
+            Effect::Reply { request, result } => {
+                if let Some(reply_tx) = self.replies.remove(&request) {
+                    // A caller that has left needs no reply; what it asked for is durable all the same.
+                    let _left = reply_tx.send(result);
+                }
+            }
+            Effect::Forget(job) => self.tasks.forget(job),
+            effect => self.tasks.apply(effect),
+        }
+    }
+
+    /// Nothing of a failed batch happened: callers are told so.
+    fn refuse(&mut self, effects: Vec<Effect>, error: &StoreError) {
+        for effect in effects {
+            if let Effect::Reply { request, .. } = effect
+                && let Some(reply_tx) = self.replies.remove(&request)
+            {
+                let _left = reply_tx.send(Err(CommandError::Store(error.to_string())));
+            }
+        }
+    }
+
+    /// Memory is ahead of the disk: everything stops at its durable offset, and the core is rebuilt once the store can be written.
+    fn degrade(&mut self, error: &StoreError) {
+        tracing::error!(%error, "the store cannot be written; transfers stop until it can");
+        self.parts.degraded_tx.send_replace(Some(error.to_string()));
+        if self.mode == Mode::Working {
+            self.mode = Mode::Degraded;
+        }
+        self.tasks.stop_all();
+        for (_, reply_tx) in self.replies.drain() {
+            let _left = reply_tx.send(Err(CommandError::Store(error.to_string())));
+        }
+    }
+
+    /// Tries to leave the degraded mode. Reports that come meanwhile are dropped: the core that they were for is gone.
+    async fn recover(&mut self, _dropped: Vec<Input>) {
+        if !self.tasks.is_empty() || self.mode != Mode::Degraded {
+            return;
+        }
+        self.mode = Mode::Working;
+        match self.load().await {
+            Ok(()) => {
+                tracing::info!("the store can be written again");
+                self.parts.degraded_tx.send_replace(None);
+            }
+            Err(error) => {
+                self.mode = Mode::Degraded;
+                self.parts.degraded_tx.send_replace(Some(error.to_string()));
+            }
+        }
+    }
+}
+
+/// The seed of all decision seeds of this run; each is stored with its decision.
+fn random_seed() -> u64 {
+    // The random half of a UUID, so that no other source of randomness is needed.
+    uuid::Uuid::now_v7().as_u64_pair().1
+}

@@ -1,0 +1,114 @@
+//! What one transaction will hold, while it is gathered.
+
+use std::collections::HashMap;
+
+use crate::job::{FileIndex, FileRecord, FileSummary, JobId, PolicyName};
+use crate::policy::contract::{FileView, Hook};
+use crate::policy::{DecisionRow, JobFacts, Memo};
+use crate::scheduler::Write;
+use crate::store::{Batch, Reader, Store, StoreError};
+
+/// Gathers the writes of one batch.
+#[derive(Debug)]
+pub(super) struct BatchBuilder {
+    store: Store,
+    writes: Vec<Option<Write>>,
+    /// Where the latest `UpdateJob` of each job stands: a header that is written again makes the earlier one needless.
+    job_updates: HashMap<JobId, usize>,
+    decisions: Vec<DecisionRow>,
+    memos: Vec<Memo>,
+}
+
+impl BatchBuilder {
+    pub(super) fn new(store: Store) -> Self {
+        Self { store, writes: Vec::new(), job_updates: HashMap::new(), decisions: Vec::new(), memos: Vec::new() }
+    }
+
+    pub(super) fn write(&mut self, writes: Vec<Write>) {
+        for write in writes {
+            if let Write::UpdateJob(job) = &write
+                && let Some(earlier) = self.job_updates.insert(job.id, self.writes.len())
+            {
+                self.writes[earlier] = None;
+            }
+            self.writes.push(Some(write));
+        }
+    }
+
+    pub(super) fn decided(&mut self, decisions: Vec<DecisionRow>, memos: Vec<Memo>) {
+        self.decisions.extend(decisions);
+        self.memos.extend(memos);
+    }
+
+    /// What policies may ask of a job: the store as of the last commit, with this batch's memos over it.
+    pub(super) fn facts(&self, job: JobId) -> Box<dyn JobFacts> {
+        let pending = self.memos.iter().filter(|memo| memo.job == job).cloned().collect();
+        Box::new(StoredFacts { store: self.store.clone(), reader: None, job, pending })
+    }
+
+    /// The transaction; none if there is nothing to store.
+    pub(super) fn into_batch(self) -> Option<Batch> {
+        let writes: Vec<Write> = self.writes.into_iter().flatten().collect();
+        let empty = writes.is_empty() && self.decisions.is_empty() && self.memos.is_empty();
+        (!empty).then_some(Batch { writes, decisions: self.decisions, memos: self.memos })
+    }
+}
+
+/// Opens its view of the store only if a policy asks: most do not.
+#[derive(Debug)]
+struct StoredFacts {
+    store: Store,
+    reader: Option<Reader>,
+    job: JobId,
+    pending: Vec<Memo>,
+}
+
+impl StoredFacts {
+    /// Reads; a store that cannot be read is as one that holds nothing, and the log says so: the policy decides without it.
+    fn read<T>(&mut self, what: &str, read: impl FnOnce(&Reader) -> Result<T, StoreError>) -> Option<T> {
+        let reader = match self.reader.take() {
+            Some(reader) => Ok(reader),
+            None => self.store.reader(),
+        };
+        let result = reader.and_then(|reader| {
+            let value = read(&reader);
+            self.reader = Some(reader);
+            value
+        });
+        result.inspect_err(|error| tracing::warn!(job = %self.job, %error, "could not read {what} for a policy")).ok()
+    }
+}
+
+impl JobFacts for StoredFacts {
+    fn memo(&mut self, policy: &PolicyName, hook: Hook) -> Vec<u8> {
+        let pending = self.pending.iter().rev().find(|memo| memo.policy == *policy && memo.hook == hook);
+        if let Some(memo) = pending {
+            return memo.bytes.clone();
+        }
+        let (job, policy) = (self.job, policy.clone());
+        self.read("a memo", |reader| reader.memo(job, &policy, hook)).flatten().unwrap_or_default()
+    }
+
+    fn files(&mut self, first: u32, count: u32) -> Vec<FileView> {
+        let job = self.job;
+        let files = self.read("files", |reader| reader.files(job, FileIndex(first), count)).unwrap_or_default();
+        files.iter().map(file_view).collect()
+    }
+
+    fn summary(&mut self, file: FileIndex) -> Option<FileSummary> {
+        let job = self.job;
+        self.read("a file", |reader| reader.file(job, file)).flatten().map(|record| FileSummary::from(&record))
+    }
+}
+
+fn file_view(file: &FileRecord) -> FileView {
+    FileView {
+        index: file.index.0,
+        remote_name: file.remote_name.to_string(),
+        local_name: file.local_name.to_string(),
+        bytes_total: file.version.as_ref().and_then(|version| version.bytes_total),
+        bytes_transferred: file.durable,
+        done: file.finished,
+        restarts: file.restarts,
+    }
+}
