@@ -14,12 +14,14 @@
 //! job has a limited number. Files that are partly there and have no digest may start again, as at every change of their address. With the
 //! scope `file` only the failed file moves (and files whose name begins with its name, which the other mirror has as well).
 
+mod allowance;
 mod rotation;
 mod settings;
 
 use backhaul_policy::types::{Direction, Failure, FailureClass, FileView};
 use backhaul_policy::{Answer, Descriptor, Hook, Policy, Reason, host, recovery, retry};
 
+use crate::allowance::Allowance;
 use crate::rotation::Round;
 use crate::settings::{Place, SETTINGS_SCHEMA, Scope, Settings};
 
@@ -68,8 +70,14 @@ impl Policy for Mirrors {
                 format!("failure {failures} in a row: every mirror of {here} has had its turn, so retries go on here");
             return Ok(retry::Verdict::Default.because(Reason::new("mirrors_exhausted", note)));
         }
+        let Some(memo) = Allowance::of(&context.call).spend() else {
+            let note = format!(
+                "failure {failures} in a row, but the mirror was changed too often of late: retries go on at {here}"
+            );
+            return Ok(retry::Verdict::Default.because(Reason::new("changed_too_often", note)));
+        };
         let note = format!("{failures} failures in a row: gives {here} up for the next mirror");
-        Ok(retry::Verdict::GiveUp.because(Reason::new("next_mirror", note)))
+        Ok(retry::Verdict::GiveUp.because(Reason::new("next_mirror", note).memo(&memo)))
     }
 
     fn on_error(context: &recovery::Context) -> Answer<recovery::Answer> {

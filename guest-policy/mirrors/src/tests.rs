@@ -222,6 +222,32 @@ fn a_mirror_that_keeps_failing_is_given_up_until_each_had_its_turn() {
 }
 
 #[test]
+fn retries_go_on_where_the_mirror_was_changed_too_often() {
+    set(r#"{"mirrors": ["A", "B"], "failures": 1}"#);
+    let mut context = sample::retry();
+    let mut asked_after = |seconds: u64| {
+        context.call.now_at += seconds * 1_000;
+        let answer = Mirrors::on_failure(&context).expect("an answer");
+        if let Some(memo) = answer.reason.memo {
+            context.call.memo = memo;
+        }
+        answer.reason.code
+    };
+    for _ in 0..4 {
+        assert_eq!(asked_after(1), "next_mirror");
+    }
+    assert_eq!(asked_after(1), "changed_too_often");
+    assert_eq!(asked_after(120), "next_mirror");
+    assert_eq!(asked_after(0), "changed_too_often");
+    for _ in 0..4 {
+        assert_eq!(asked_after(7 * 86_400), "next_mirror", "the allowance grows again");
+    }
+    context.call.now_at += 7 * 86_400_000;
+    context.call.job.recoveries = 50;
+    assert_eq!(Mirrors::on_failure(&context).expect("an answer").reason.code, "changed_too_often");
+}
+
+#[test]
 fn retries_elsewhere_are_not_given_up() {
     set(r#"{"mirrors": ["B", "C"], "failures": 1}"#);
     assert_eq!(retry(1), (retry::Verdict::Default, "no_mirror".to_owned()));
