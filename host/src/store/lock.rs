@@ -6,6 +6,7 @@ use std::fs::{File, OpenOptions};
 use std::io::{Read as _, Seek as _, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use rustix::fs::FlockOperation;
 
@@ -13,6 +14,10 @@ use super::error::StoreError;
 
 /// Readable by their owner only: remote names and headers may be credentials.
 pub(super) const FILE_MODE: u32 = 0o600;
+
+/// Looks at a lock file that names nobody, for its holder is about to write its name there, or to go: a fifth of a second in all.
+const LOOKS_AT_HOLDER: u32 = 20;
+const BETWEEN_LOOKS: Duration = Duration::from_millis(10);
 
 /// The lock of a store, held.
 #[derive(Debug)]
@@ -35,12 +40,17 @@ impl StoreLock {
             .custom_flags((rustix::fs::OFlags::NOFOLLOW | rustix::fs::OFlags::NONBLOCK).bits().cast_signed())
             .open(&path);
         let mut file = opened.map_err(|error| StoreError::io("open the lock file", &path, error))?;
-        match rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive) {
-            Ok(()) => {}
-            Err(rustix::io::Errno::WOULDBLOCK) => {
-                return Err(StoreError::InUse { path: directory.to_owned(), pid: holder(&mut file) });
+        let mut looks = 0;
+        while let Err(error) = rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive) {
+            if error != rustix::io::Errno::WOULDBLOCK {
+                return Err(StoreError::io("lock", &path, error.into()));
             }
-            Err(error) => return Err(StoreError::io("lock", &path, error.into())),
+            let pid = holder(&mut file);
+            looks += 1;
+            if pid.is_some() || looks == LOOKS_AT_HOLDER {
+                return Err(StoreError::InUse { path: directory.to_owned(), pid });
+            }
+            std::thread::sleep(BETWEEN_LOOKS);
         }
         let mut lock = Self { file, path };
         lock.write(&format!("{}\n", std::process::id()))?;
@@ -58,12 +68,15 @@ impl Drop for StoreLock {
     fn drop(&mut self) {
         // Left as it is, it would only name a process that has gone.
         let _ = self.file.set_len(0);
+        // Closing alone would leave the lock to a child that was forked a moment ago and has not run its program yet.
+        let _ = rustix::fs::flock(&self.file, FlockOperation::Unlock);
     }
 }
 
-/// The process that the file names. It may have been killed between taking the lock and naming itself.
+/// The process that the file names.
 fn holder(file: &mut File) -> Option<u32> {
     let mut text = String::new();
+    file.rewind().ok()?;
     file.take(32).read_to_string(&mut text).ok()?;
     text.trim().parse().ok()
 }
