@@ -29,6 +29,9 @@ pub(super) fn apply(file: &mut FileRecord, change: FileChange) {
         FileChange::Progress(progress) => advance(file, progress),
         FileChange::Finished { progress, integrity } => {
             advance(file, progress);
+            // Whoever was told no size knows it now.
+            let version = file.version.get_or_insert_default();
+            version.bytes_total.get_or_insert(file.durable);
             file.finished = true;
             file.integrity = integrity;
         }
@@ -52,11 +55,79 @@ pub(super) fn apply(file: &mut FileRecord, change: FileChange) {
 }
 
 fn advance(file: &mut FileRecord, progress: FileProgress) {
-    let FileProgress { file: _, durable, version, part, hash_state } = progress;
+    let FileProgress { file: _, durable, mut version, part, hash_state } = progress;
+    // A size that is not known any more does not take back one that was counted: only a restart does.
+    version.bytes_total = version.bytes_total.or(file.version.as_ref().and_then(|known| known.bytes_total));
     file.durable = durable;
     file.high_water = file.high_water.max(durable);
     file.version = Some(version);
     file.part = part;
     file.hash_state = hash_state;
     file.repointed = false;
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::job::arbitrary::{file_record, file_version, integrity, part_identity, safe_url};
+
+    fn file_progress() -> impl Strategy<Value = FileProgress> {
+        let fields =
+            (any::<u32>(), any::<u64>(), file_version(), proptest::option::of(part_identity()), any::<[u8; 4]>());
+        fields.prop_map(|(file, durable, version, part, state)| FileProgress {
+            file: FileIndex(file),
+            durable,
+            version,
+            part,
+            hash_state: Some(state.to_vec()),
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn a_checkpoint_takes_over_what_it_says(before in file_record(), progress in file_progress()) {
+            let mut after = before.clone();
+            apply(&mut after, FileChange::Progress(progress.clone()));
+            prop_assert_eq!(after.durable, progress.durable);
+            prop_assert_eq!(after.high_water, before.high_water.max(progress.durable));
+            prop_assert_eq!(after.part, progress.part);
+            prop_assert_eq!(&after.hash_state, &progress.hash_state);
+            prop_assert!(!after.repointed);
+            let known = before.version.as_ref().and_then(|version| version.bytes_total);
+            let version = after.version.clone().unwrap();
+            prop_assert_eq!(version.bytes_total, progress.version.bytes_total.or(known));
+            prop_assert_eq!(version.etag, progress.version.etag);
+            let rest = |file: FileRecord| (file.index, file.remote_name, file.local_name, file.digest, file.restarts, file.finished);
+            prop_assert_eq!(rest(after), rest(before));
+        }
+
+        #[test]
+        fn a_finished_file_has_a_size(before in file_record(), progress in file_progress(), integrity in integrity()) {
+            let mut after = before;
+            apply(&mut after, FileChange::Finished { progress: progress.clone(), integrity });
+            prop_assert!(after.finished);
+            prop_assert_eq!(after.integrity, integrity);
+            prop_assert!(after.version.unwrap().bytes_total.is_some());
+        }
+
+        #[test]
+        fn a_restarted_file_is_as_new_but_for_the_count(before in file_record()) {
+            let mut after = before.clone();
+            apply(&mut after, FileChange::Restarted);
+            let FileRecord { remote_name, local_name, digest, .. } = before;
+            let spec = FileSpec { remote_name, local_name, digest };
+            let new = FileRecord { restarts: before.restarts.saturating_add(1), ..planned(before.index, spec) };
+            prop_assert_eq!(after, new);
+        }
+
+        #[test]
+        fn another_remote_name_is_noted_where_there_are_bytes_of_the_former(before in file_record(), url in safe_url()) {
+            let mut after = before.clone();
+            apply(&mut after, FileChange::RemoteName(url.clone()));
+            prop_assert_eq!(after.repointed, before.version.is_some());
+            prop_assert_eq!(FileRecord { repointed: before.repointed, remote_name: before.remote_name.clone(), ..after }, before);
+        }
+    }
 }

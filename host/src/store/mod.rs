@@ -15,6 +15,7 @@
 mod apply;
 mod ballast;
 mod change;
+mod check;
 mod connection;
 mod directory;
 mod error;
@@ -37,6 +38,7 @@ use crate::job::{Event, JobId, StoreId};
 use crate::policy::{DecisionRow, Memo};
 use crate::scheduler::Write;
 
+pub use check::{CheckReport, Finding, check};
 pub use error::{RowError, StoreError};
 pub use reader::{Counts, Reader};
 

@@ -83,7 +83,7 @@ pub(super) fn open(directory: &Path, mode: OpenMode, schema: &Schema) -> Result<
             create(&directory, &database, schema)?;
             Found::Nothing
         }
-        Presence::Present => match inspect(&database, schema)? {
+        Presence::Present => match inspect(&database, schema)?.version {
             version if version == schema.version() => Found::Store,
             from => Found::Older { from, backup: directory.join(format!("backup-v{from}.db")) },
         },
@@ -167,21 +167,39 @@ fn back_up(connection: &Connection, backup: &Path) -> Result<(), StoreError> {
     directory::sync(backup.parent().expect("it was joined to a directory"))
 }
 
-/// Looks at a database that nobody has open, without changing a byte of it, and says its version.
-pub(super) fn inspect(database: &Path, schema: &Schema) -> Result<u32, StoreError> {
+/// A database that nobody else has open, and that was found sound so far.
+#[derive(Debug)]
+pub(super) struct Inspected {
+    // Closed before the index is removed: fields are dropped in this order.
+    pub(super) connection: Connection,
+    _index: LeftoverIndex,
+    pub(super) version: u32,
+}
+
+/// The index of a log, if it was made only to read that.
+#[derive(Debug)]
+struct LeftoverIndex(Option<PathBuf>);
+
+impl Drop for LeftoverIndex {
+    fn drop(&mut self) {
+        // Nobody uses it now, and the next to open the store would make it again.
+        let _ = self.0.as_ref().map(std::fs::remove_file);
+    }
+}
+
+/// Looks at a database that nobody has open, without changing a byte of it.
+pub(super) fn inspect(database: &Path, schema: &Schema) -> Result<Inspected, StoreError> {
     let wal = match std::fs::metadata(beside(database, "-wal")) {
         Ok(found) if found.len() > 0 => Wal::Present,
         _ => Wal::Absent,
     };
     look_at_header(database, schema, wal)?;
-    let index = beside(database, "-shm");
-    let had_index = index.exists();
-    let inspected = inspect_by_sqlite(database, schema, wal);
-    if !had_index {
-        // It was made to read the log, and nobody uses it now.
-        remove_if_there(&index)?;
-    }
-    inspected
+    let index = Some(beside(database, "-shm")).filter(|index| !index.exists());
+    let index = LeftoverIndex(index);
+    let at = |problem: Problem| problem.at("read", database);
+    let connection = connection::open(database, Access::Inspect { wal }).map_err(at)?;
+    let version = look_by_sqlite(&connection, database, schema)?;
+    Ok(Inspected { connection, _index: index, version })
 }
 
 fn look_at_header(database: &Path, schema: &Schema, wal: Wal) -> Result<(), StoreError> {
@@ -218,11 +236,9 @@ fn look_at_header(database: &Path, schema: &Schema, wal: Wal) -> Result<(), Stor
     }
 }
 
-fn inspect_by_sqlite(database: &Path, schema: &Schema, wal: Wal) -> Result<u32, StoreError> {
-    let at = |problem: Problem| problem.at("read", database);
-    let sql = |error: rusqlite::Error| at(error.into());
+fn look_by_sqlite(connection: &Connection, database: &Path, schema: &Schema) -> Result<u32, StoreError> {
+    let sql = |error: rusqlite::Error| Problem::from(error).at("read", database);
     let path = || database.to_owned();
-    let connection = connection::open(database, Access::Inspect { wal }).map_err(at)?;
     let pragma = |name| connection.pragma_query_value(None, name, |row| row.get::<_, u32>(0)).map_err(sql);
     let version = pragma("user_version")?;
     if version > schema.version() {

@@ -11,8 +11,10 @@ pub(crate) const TABLE: Table =
     Table { name: "event", columns: &["number", "at", "job_id", "body", "checksum"], key: 1, first_checked: 1 };
 
 const INSERT: &str = "INSERT INTO event (at, job_id, body, checksum) VALUES (?1, ?2, ?3, ?4)";
-pub(crate) const SELECT: &str =
-    "SELECT number, at, job_id, body, checksum FROM event WHERE number > ?1 ORDER BY number LIMIT ?2";
+pub(crate) const SELECT_ALL: &str = "SELECT number, at, job_id, body, checksum FROM event ORDER BY number";
+pub(crate) const SELECT_ALL_OF_JOB: &str =
+    "SELECT number, at, job_id, body, checksum FROM event WHERE job_id = ?1 ORDER BY number";
+const SELECT: &str = "SELECT number, at, job_id, body, checksum FROM event WHERE number > ?1 ORDER BY number LIMIT ?2";
 const SELECT_OF_JOB: &str =
     "SELECT number, at, job_id, body, checksum FROM event WHERE number > ?1 AND job_id = ?3 ORDER BY number LIMIT ?2";
 

@@ -73,6 +73,8 @@ impl Stage {
 const INSERT: &str = include_str!("../sql/file_insert.sql");
 const UPDATE: &str = include_str!("../sql/file_update.sql");
 const MARK_PUBLISHED: &str = include_str!("../sql/file_mark_published.sql");
+pub(crate) const SELECT_OF_JOB: &str =
+    concat!(include_str!("../sql/file_select.sql"), "WHERE job_id = ?1 ORDER BY file_index");
 pub(super) const SELECT_ONE: &str =
     concat!(include_str!("../sql/file_select.sql"), "WHERE job_id = ?1 AND file_index = ?2");
 const SELECT_PAGE: &str = concat!(

@@ -69,6 +69,7 @@ const INTENTS: [Intent; 2] = [Intent::Complete, Intent::Cancel];
 const INSERT: &str = include_str!("../sql/job_insert.sql");
 const UPDATE: &str = include_str!("../sql/job_update.sql");
 pub(super) const SELECT_ONE: &str = concat!(include_str!("../sql/job_select.sql"), "WHERE id = ?1");
+pub(crate) const SELECT_ALL: &str = concat!(include_str!("../sql/job_select.sql"), "NOT INDEXED");
 /// 7 and 8 are the final states. NOT INDEXED: a damaged index, which `quick_check` does not see, must not hide a job.
 const SELECT_NOT_FINAL: &str = concat!(include_str!("../sql/job_select.sql"), "NOT INDEXED WHERE state < 7");
 

@@ -2,6 +2,7 @@
 
 mod crash;
 mod full_disk;
+mod golden;
 mod migration;
 mod refusal;
 mod use_of_it;
@@ -41,11 +42,11 @@ fn open(directory: &Path) -> Store {
 }
 
 /// The store needs no runtime: its thread answers.
-fn wait<T>(future: impl Future<Output = T>) -> T {
+pub(super) fn wait<T>(future: impl Future<Output = T>) -> T {
     tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(future)
 }
 
-fn a_job() -> JobRecord {
+pub(super) fn a_job() -> JobRecord {
     JobRecord {
         id: JobId::generate(),
         owner: "uid:1000".into(),

@@ -1,0 +1,175 @@
+//! A store of each version that was released, read by this program.
+//!
+//! `golden/v<N>.db` was written by the program of version N. A new one is made with `BACKHAUL_WRITE_GOLDEN=1`, before the release of a new
+//! version; one that was released is never written again.
+
+use super::*;
+use crate::job::{
+    AttemptSummary, DecisionId, ErrorCode, ErrorContext, FailureClass, FileRecord, Intent, JobError, PolicyName,
+    RestartReason, RetryWait,
+};
+use crate::policy::contract::Hook;
+use crate::policy::{DecisionRow, Fault, Memo, Outcome, Source};
+use crate::store::Reader;
+use crate::store::schema::Schema;
+
+const GOLDEN: &[(u32, &[u8])] = &[(1, include_bytes!("golden/v1.db"))];
+
+fn id(number: u128) -> JobId {
+    JobId(uuid::Uuid::from_u128(0x0192_0000_0000_7000_8000_0000_0000_0000 + number))
+}
+
+fn error() -> JobError {
+    JobError {
+        code: ErrorCode::Http,
+        context: ErrorContext::RemoteFile,
+        class: FailureClass::Transient,
+        http_status: Some(503),
+        file: Some(FileIndex(1)),
+        description: "the origin http://127.0.0.1:8080 answered 503".into(),
+    }
+}
+
+/// A job in every state, the first with everything that a job can have.
+fn jobs() -> Vec<JobRecord> {
+    let of_state = |(number, state): (u128, JobState)| JobRecord { id: id(number), state, ..a_job() };
+    let mut jobs: Vec<_> = (0..).zip(JobState::ALL).map(of_state).collect();
+    let attempt = AttemptSummary {
+        started_at: UnixMillis(20),
+        ended_at: UnixMillis(30),
+        remote_name: "http://127.0.0.1:8080/files/number-1.bin".into(),
+        new_bytes: 1 << 40,
+        code: ErrorCode::ConnectionClosed,
+        class: FailureClass::Transient,
+        http_status: None,
+    };
+    jobs[0] = JobRecord {
+        labels: vec![("team".into(), "\"edge\" \u{e9}".into())],
+        policies: vec![PolicyName("mirrors".into())],
+        started_at: Some(UnixMillis(10)),
+        transferred_at: Some(UnixMillis(11)),
+        last_progress_at: Some(UnixMillis(u64::MAX)),
+        files_total: 4,
+        files_transferred: 2,
+        bytes_sized: u64::MAX,
+        files_sized: 3,
+        bytes_transferred: 9000,
+        progress_bytes: 9001,
+        error: Some(error()),
+        error_count: 3,
+        failures_in_row: 2,
+        recoveries: 1,
+        last_recovery_at: Some(UnixMillis(12)),
+        attempt: AttemptNumber(u32::MAX),
+        decisions: 5,
+        history: vec![attempt],
+        retry: Some(RetryWait { due_at: UnixMillis(99), delay_ms: 600_000 }),
+        no_progress_ms: 13,
+        active_ms: 14,
+        intent: Some(Intent::Complete),
+        ..jobs[0].clone()
+    };
+    jobs
+}
+
+fn decision() -> DecisionRow {
+    DecisionRow {
+        decision: DecisionId(format!("{}-1", id(0))),
+        position: 0,
+        job: id(0),
+        at: UnixMillis(40),
+        hook: Hook::Retry,
+        policy: PolicyName("standard".into()),
+        component: Some(crate::job::Sha256([7; 32])),
+        settings: None,
+        wit: "0.1.0".into(),
+        engine: "48".into(),
+        input: serde_json::json!({ "call": { "seed": 1 } }),
+        files_read: Vec::new(),
+        answer: None,
+        clamps: vec!["delay raised to 5 s".into()],
+        source: Source::BuiltIn,
+        outcome: Outcome::Fault { fault: Fault::Trap, detail: "unreachable".into() },
+        fuel: 1,
+        peak_memory: 2,
+        duration_us: 3,
+        log: vec!["a line".into()],
+        redacted: true,
+    }
+}
+
+/// What the golden stores hold.
+fn content() -> Batch {
+    let headers = RequestHeaders(vec![("X-Api-Key".into(), "of the golden store".into())]);
+    let insert = |job| Write::InsertJob { job: Box::new(job), headers: headers.clone() };
+    let mut writes: Vec<_> = jobs().into_iter().map(insert).collect();
+    let mut files = some_files(4);
+    files[0].digest = Some(crate::job::Sha256([9; 32]));
+    let first = id(0);
+    let restarted =
+        EventKind::FileRestarted { file: FileIndex(3), reason: RestartReason::RemoteFileChanged, bytes_discarded: 7 };
+    writes.extend([
+        Write::InsertFiles { job: first, first: FileIndex(0), files },
+        finished(first, 1),
+        Write::MarkPublished(first),
+        finished(first, 2),
+        Write::UpdateFile {
+            job: first,
+            file: FileIndex(0),
+            change: FileChange::Progress(FileProgress { hash_state: Some(vec![1; 104]), ..progress(0, 808) }),
+        },
+        Write::UpdateFile {
+            job: first,
+            file: FileIndex(0),
+            change: FileChange::RemoteName("http://user:word@127.0.0.1/a?signed".parse().unwrap()),
+        },
+        Write::UpdateFile { job: first, file: FileIndex(3), change: FileChange::Restarted },
+        journal(first, EventKind::JobCreated),
+        journal(first, EventKind::StateChanged { from: JobState::Suspended, to: JobState::Queued }),
+        journal(first, restarted),
+        journal(first, EventKind::AttemptFailed { error: error() }),
+        Write::Journal(Event {
+            at: UnixMillis(50),
+            job: None,
+            kind: EventKind::NetworkChanged { connected: false, note: "unplugged".into() },
+        }),
+    ]);
+    let memo = Memo { job: first, policy: PolicyName("mirrors".into()), hook: Hook::Recovery, bytes: vec![0, 255] };
+    Batch { writes, decisions: vec![decision()], memos: vec![memo] }
+}
+
+/// Everything that a reader can read.
+fn everything(reader: &Reader) -> impl PartialEq + std::fmt::Debug + use<> {
+    let jobs: Vec<_> = jobs().iter().map(|job| reader.job(job.id).unwrap()).collect();
+    let files: Vec<FileRecord> = reader.files(id(0), FileIndex(0), 99).unwrap();
+    let memo = reader.memo(id(0), &PolicyName("mirrors".into()), Hook::Recovery).unwrap();
+    let headers: Vec<_> = jobs.iter().flatten().map(|job| reader.headers(job.id).unwrap().0).collect();
+    let (events, decisions) = (reader.events(0, 99, None).unwrap(), reader.decisions(id(0)).unwrap());
+    (jobs, files, events, decisions, memo, headers, reader.counts().unwrap())
+}
+
+#[test]
+fn stores_of_every_version_are_read() {
+    let fixture = Fixture::new();
+    wait(fixture.store.commit(content())).unwrap();
+    let wanted = everything(&fixture.store.reader().unwrap());
+    for (version, bytes) in GOLDEN {
+        let directory = tempfile::tempdir().unwrap();
+        std::fs::write(directory.path().join("store.db"), bytes).unwrap();
+        let store = Store::open(directory.path(), OpenMode::Existing).unwrap().store;
+        assert_eq!(everything(&store.reader().unwrap()), wanted, "version {version}");
+    }
+}
+
+#[test]
+fn the_newest_version_has_a_golden_store() {
+    let version = Schema::current().version();
+    if std::env::var_os("BACKHAUL_WRITE_GOLDEN").is_some() {
+        let fixture = Fixture::new();
+        wait(fixture.store.commit(content())).unwrap();
+        wait(fixture.store.close()).unwrap();
+        let to = format!("{}/src/store/tests/golden/v{version}.db", env!("CARGO_MANIFEST_DIR"));
+        std::fs::copy(fixture.directory.path().join("store.db"), to).unwrap();
+    }
+    assert_eq!(GOLDEN.last().unwrap().0, version);
+}
