@@ -3,14 +3,11 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use jiff::Timestamp;
-use jiff::tz::TimeZone;
-
 use super::chain::{self, Turn, Verdicts as _, Winner};
 use super::clamp::{Bounds, Checked};
 use super::component::Policy;
 use super::config::{AdmitOnFault, OnFault};
-use super::contract::{Hook, LocalTime, Reason, Verdict, limits};
+use super::contract::{Hook, Reason, Verdict, limits};
 use super::grants::Grants;
 use super::guest_state::{JobFacts, Sight};
 use super::hooked::{AnyVerdict, Hooked};
@@ -18,7 +15,7 @@ use super::quarantine::Standing;
 use super::record::{self, Keep, Question};
 use super::redact::Removed;
 use super::registry::{Entry, Member, Shared};
-use super::{BUILT_IN, DecisionRow, Fault, Memo, Outcome, Source};
+use super::{BUILT_IN, DecisionRow, Fault, Memo, Outcome, Source, times};
 use crate::clock::{Stopwatch, UnixMillis};
 use crate::job::{DecisionId, JobId, PolicyName};
 use crate::scheduler::{self, AdmitAnswer, Answer, Ask, Because, RecoverAnswer, RetryAnswer};
@@ -64,8 +61,8 @@ struct Run<C: Hooked> {
     built_in: Checked<C::Verdict>,
     /// As it came, before the checks.
     built_in_answer: Verdict<C::Verdict>,
-    /// As the policies were given it, apart from their memos.
-    context: C,
+    /// As the last policy was given it. Shared with its row.
+    context: Arc<C>,
     /// Rows, and the turn that each belongs to.
     rows: Vec<(usize, DecisionRow)>,
     memos: Vec<Memo>,
@@ -124,7 +121,7 @@ impl Decider {
     ) -> (Run<C>, Box<dyn JobFacts>) {
         let stopwatch = Stopwatch::start();
         let at = UnixMillis(context.call().now_at);
-        context.call_mut().local_time = local_time(at, self.shared.time_zone());
+        context.call_mut().local_time = times::local(at, self.shared.time_zone());
         let whole = members.iter().any(Member::sees_whole).then(|| context.clone());
         context.fit(Sight::Redacted);
         let (built_in_answer, built_in) = self.built_in(&context);
@@ -132,7 +129,7 @@ impl Decider {
         let question = Question { decision: ask.decision.clone(), job: ask.job, at, hook: C::HOOK };
         let mut run = Run {
             turns: Vec::with_capacity(members.len()),
-            context,
+            context: Arc::new(context),
             built_in,
             built_in_answer,
             rows: Vec::new(),
@@ -201,14 +198,14 @@ impl Decider {
             run.notes.push(format!(
                 "{} was not asked: it is set aside {whom} until {}",
                 member.name,
-                shown_time(until)
+                times::shown(until)
             ));
             return (self.stand_in::<C>(&run.question, member, Fault::Trap), facts);
         }
         let mut facts = facts;
         let stopwatch = Stopwatch::start();
-        run.context.call_mut().memo = facts.memo(&member.name, C::HOOK);
-        let context = &run.context;
+        set_memo(&mut run.context, facts.memo(&member.name, C::HOOK));
+        let context = run.context.as_ref();
         let for_sight = whole.filter(|_| policy.guest.sight == Sight::Whole).map(|whole| {
             let mut whole = whole.clone();
             whole.fit(Sight::Whole);
@@ -243,7 +240,7 @@ impl Decider {
         };
         row.component = Some(policy.digest);
         row.settings = policy.guest.settings.digest;
-        row.input = record::json(context);
+        row.input = Arc::clone(&run.context).recorded();
         row.fuel = called.usage.fuel;
         row.peak_memory = called.usage.peak_memory;
         row.log = called.usage.log;
@@ -292,10 +289,10 @@ impl Decider {
             let (job, at) = (run.question.job, run.question.at);
             match self.shared.quarantine().strike(policy.digest, job, &run.context.origin(), at) {
                 Standing::Quarantined(until) => {
-                    detail.push_str(&format!("; it is set aside for all jobs until {}", shown_time(until)));
+                    detail.push_str(&format!("; it is set aside for all jobs until {}", times::shown(until)));
                 }
                 Standing::SetAside(until) => {
-                    detail.push_str(&format!("; it is set aside for this job until {}", shown_time(until)));
+                    detail.push_str(&format!("; it is set aside for this job until {}", times::shown(until)));
                 }
                 Standing::Fit => {}
             }
@@ -348,6 +345,13 @@ struct StandIns {
     hold: bool,
 }
 
+/// Copies the context only if a row shares it that was given another memo.
+fn set_memo<C: Hooked>(context: &mut Arc<C>, memo: Vec<u8>) {
+    if context.call().memo != memo {
+        Arc::make_mut(context).call_mut().memo = memo;
+    }
+}
+
 impl<C: Hooked> Run<C> {
     fn report(&mut self, policy: &PolicyName, fault: Fault, detail: String) {
         let decision = Some(self.question.decision.clone());
@@ -365,11 +369,11 @@ impl<C: Hooked> Run<C> {
             self;
         let mut native_row = |answer: &Verdict<C::Verdict>, clamps: &[String]| {
             // Each policy has its own memo, the native default none.
-            context.call_mut().memo.clear();
+            set_memo(&mut context, Vec::new());
             let position = members.len();
             let mut row = question.built_in_row(position_number(position));
             row.answer = Some(record::json(answer));
-            row.input = record::json(&context);
+            row.input = Arc::clone(&context).recorded();
             row.clamps = clamps.to_vec();
             row.log.clone_from(&notes);
             row.duration_us = microseconds(stopwatch);
@@ -415,60 +419,4 @@ fn microseconds(stopwatch: Stopwatch) -> u64 {
 
 fn position_number(position: usize) -> u32 {
     u32::try_from(position).unwrap_or(u32::MAX)
-}
-
-/// The time in the host's zone, as guests are told it.
-pub(super) fn local_time(at: UnixMillis, zone: &TimeZone) -> LocalTime {
-    let timestamp = i64::try_from(at.0).ok().and_then(|millis| Timestamp::from_millisecond(millis).ok());
-    let Some(timestamp) = timestamp else { return LocalTime::default() };
-    let zoned = timestamp.to_zoned(zone.clone());
-    let unsigned = |value: i8| u8::try_from(value).unwrap_or(0);
-    LocalTime {
-        year: i32::from(zoned.year()),
-        month: unsigned(zoned.month()),
-        day: unsigned(zoned.day()),
-        weekday: unsigned(zoned.weekday().to_monday_one_offset()),
-        hour: unsigned(zoned.hour()),
-        minute: unsigned(zoned.minute()),
-        second: unsigned(zoned.second()),
-        utc_offset_minutes: zoned.offset().seconds() / 60,
-        zone: zone.iana_name().unwrap_or_default().to_owned(),
-    }
-}
-
-/// For people.
-fn shown_time(at: UnixMillis) -> String {
-    let timestamp = i64::try_from(at.0).ok().and_then(|millis| Timestamp::from_millisecond(millis).ok());
-    timestamp.map_or_else(|| at.0.to_string(), |timestamp| format!("{timestamp:.0}"))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn local_time_is_that_of_the_zone() {
-        let zone = TimeZone::get("Europe/Berlin").unwrap();
-        // 2026-07-05 was a Sunday.
-        let time = local_time(UnixMillis(1_783_288_799_000), &zone);
-        let expected = LocalTime {
-            year: 2026,
-            month: 7,
-            day: 5,
-            weekday: 7,
-            hour: 23,
-            minute: 59,
-            second: 59,
-            utc_offset_minutes: 120,
-            zone: "Europe/Berlin".into(),
-        };
-        assert_eq!(time, expected);
-        assert_eq!(local_time(UnixMillis(u64::MAX), &zone), LocalTime::default());
-        assert_eq!(local_time(UnixMillis(0), &TimeZone::UTC).zone, "UTC");
-    }
-
-    #[test]
-    fn times_are_shown_in_seconds() {
-        assert_eq!(shown_time(UnixMillis(1_783_288_799_999)), "2026-07-05T21:59:59Z");
-    }
 }

@@ -2,9 +2,11 @@
 //!
 //! A row is the explanation of a decision, a test fixture, and the input of a replay. Rows are redacted before they are made.
 
+use std::sync::Arc;
+
 use serde::{Deserialize, Serialize};
 
-use super::contract::{FileView, Hook};
+use super::contract::{AdmitContext, FileView, Hook, RecoveryContext, RetryContext};
 use crate::clock::UnixMillis;
 use crate::job::{DecisionId, JobId, PolicyName, Sha256};
 
@@ -31,8 +33,8 @@ pub struct DecisionRow {
     pub wit: String,
     /// Version of the engine: fuel differs between versions.
     pub engine: String,
-    /// The context as JSON, memo included.
-    pub input: serde_json::Value,
+    /// The context, memo included.
+    pub input: RecordedInput,
     /// Pages of the job's files that it read.
     pub files_read: Vec<FilesPage>,
     /// The answer as JSON as it came, or none.
@@ -53,6 +55,65 @@ pub struct DecisionRow {
     pub log: Vec<String>,
     /// Something was removed; the row cannot be replayed exactly.
     pub redacted: bool,
+}
+
+/// The context of a call, as its row keeps it. It becomes JSON only when the row is written, which is not on the policy thread: that would take
+/// as long as the guest itself.
+#[derive(Debug, Clone)]
+pub enum RecordedInput {
+    /// Of `on-failure`.
+    Retry(Arc<RetryContext>),
+    /// Of `admit`.
+    Admit(Arc<AdmitContext>),
+    /// Of `on-error`.
+    Recovery(Arc<RecoveryContext>),
+    /// Of any hook, as it was read back.
+    Json(serde_json::Value),
+}
+
+impl RecordedInput {
+    /// The context as JSON.
+    #[must_use]
+    pub fn to_json(&self) -> serde_json::Value {
+        serde_json::to_value(self).expect("plain data with text keys always has a JSON form")
+    }
+}
+
+impl Default for RecordedInput {
+    /// Nothing was given: the policy was not asked.
+    fn default() -> Self {
+        Self::Json(serde_json::Value::Null)
+    }
+}
+
+impl From<serde_json::Value> for RecordedInput {
+    fn from(json: serde_json::Value) -> Self {
+        Self::Json(json)
+    }
+}
+
+impl PartialEq for RecordedInput {
+    /// Whether they are written equally.
+    fn eq(&self, other: &Self) -> bool {
+        self.to_json() == other.to_json()
+    }
+}
+
+impl Serialize for RecordedInput {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Self::Retry(context) => context.serialize(serializer),
+            Self::Admit(context) => context.serialize(serializer),
+            Self::Recovery(context) => context.serialize(serializer),
+            Self::Json(json) => json.serialize(serializer),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for RecordedInput {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        serde_json::Value::deserialize(deserializer).map(Self::Json)
+    }
 }
 
 /// A page that a guest read by `host.files`.

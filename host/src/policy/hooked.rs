@@ -1,5 +1,7 @@
 //! What the three hooks have in common, so that a chain runs over any of them.
 
+use std::sync::Arc;
+
 use serde::Serialize;
 
 use super::call::{Called, Said};
@@ -12,10 +14,10 @@ use super::contract::{
 };
 use super::engine::PolicyEngine;
 use super::guest_state::{JobFacts, Sight};
-use super::{builtin, fit};
+use super::{RecordedInput, builtin, fit};
 
 /// The context of a hook, with everything that can be done with it.
-pub(super) trait Hooked: Clone + Serialize {
+pub(super) trait Hooked: Clone {
     /// What the hook answers.
     type Verdict: Clone + Serialize + Verdicts + Into<AnyVerdict>;
     /// Which hook.
@@ -35,6 +37,8 @@ pub(super) trait Hooked: Clone + Serialize {
     fn ask(&self, policy: &Policy, engine: &PolicyEngine, facts: Box<dyn JobFacts>) -> Called<Said<Self::Verdict>>;
     /// Checks an answer.
     fn check(&self, answer: Verdict<Self::Verdict>, bounds: Bounds<'_>) -> Result<Checked<Self::Verdict>, Unusable>;
+    /// As its row keeps it.
+    fn recorded(self: Arc<Self>) -> RecordedInput;
     /// The verdict that holds a job, for the hook that has one.
     fn hold() -> Option<Self::Verdict> {
         None
@@ -117,6 +121,10 @@ impl Hooked for RetryContext {
         clamp::retry(answer, bounds)
     }
 
+    fn recorded(self: Arc<Self>) -> RecordedInput {
+        RecordedInput::Retry(self)
+    }
+
     fn recall(verdict: &AnyVerdict) -> Option<RetryVerdict> {
         if let AnyVerdict::Retry(verdict) = verdict { Some(verdict.clone()) } else { None }
     }
@@ -162,6 +170,10 @@ impl Hooked for AdmitContext {
         Some(AdmitVerdict::Hold(None))
     }
 
+    fn recorded(self: Arc<Self>) -> RecordedInput {
+        RecordedInput::Admit(self)
+    }
+
     fn recall(verdict: &AnyVerdict) -> Option<AdmitVerdict> {
         if let AnyVerdict::Admit(verdict) = verdict { Some(verdict.clone()) } else { None }
     }
@@ -205,6 +217,10 @@ impl Hooked for RecoveryContext {
         bounds: Bounds<'_>,
     ) -> Result<Checked<RecoveryVerdict>, Unusable> {
         clamp::recovery(answer, bounds)
+    }
+
+    fn recorded(self: Arc<Self>) -> RecordedInput {
+        RecordedInput::Recovery(self)
     }
 
     fn recall(verdict: &AnyVerdict) -> Option<RecoveryVerdict> {

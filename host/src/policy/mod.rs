@@ -42,11 +42,12 @@ pub(crate) mod strategies;
 #[cfg(test)]
 mod tests;
 mod thread;
+mod times;
 
 pub use component::{COMPONENT_BYTES_MAX, PolicySource};
 pub use config::{AdmitOnFault, OnFault, OnFaults, PolicyConfig};
 pub use decide::{Answered, FaultReport};
-pub use decision::{DecisionRow, Fault, FilesPage, Memo, Outcome, Source};
+pub use decision::{DecisionRow, Fault, FilesPage, Memo, Outcome, RecordedInput, Source};
 pub use engine::{ENGINE_VERSION, MEMORY_BYTES_MAX};
 pub use error::PolicyError;
 pub use grants::{Capability, Grants, UnknownCapability};

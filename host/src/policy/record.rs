@@ -6,7 +6,7 @@ use serde_json::Value;
 use super::contract::{Hook, Verdict, limits};
 use super::redact::{self, Removed};
 use super::scan::CONTRACT_VERSION;
-use super::{BUILT_IN, DecisionRow, Outcome, Source};
+use super::{BUILT_IN, DecisionRow, Outcome, RecordedInput, Source};
 use crate::clock::UnixMillis;
 use crate::job::{DecisionId, JobId, PolicyName};
 
@@ -38,7 +38,7 @@ impl Question {
             settings: None,
             wit: CONTRACT_VERSION.to_owned(),
             engine: super::ENGINE_VERSION.to_owned(),
-            input: Value::Null,
+            input: RecordedInput::default(),
             files_read: Vec::new(),
             answer: None,
             clamps: Vec::new(),

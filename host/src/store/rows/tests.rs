@@ -53,7 +53,7 @@ fn decision_row() -> impl Strategy<Value = DecisionRow> {
                 wit,
                 engine: "48".into(),
                 answer: redacted.then(|| serde_json::json!({ "answer": input })),
-                input,
+                input: input.into(),
                 files_read: vec![FilesPage { first: position, files: Vec::new() }],
                 clamps: vec![line.clone()],
                 source: Source::BuiltIn,

@@ -84,7 +84,7 @@ fn decision() -> DecisionRow {
         settings: None,
         wit: "0.1.0".into(),
         engine: "48".into(),
-        input: serde_json::json!({ "call": { "seed": 1 } }),
+        input: serde_json::json!({ "call": { "seed": 1 } }).into(),
         files_read: Vec::new(),
         answer: None,
         clamps: vec!["delay raised to 5 s".into()],
