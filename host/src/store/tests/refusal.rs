@@ -179,6 +179,29 @@ fn a_store_in_use_names_who_uses_it_and_stays_as_it_is() {
 }
 
 #[test]
+fn of_many_that_open_a_store_at_once_one_gets_it() {
+    let directory = tempfile::tempdir().unwrap();
+    for _ in 0..5 {
+        let all_tried = std::sync::Barrier::new(20);
+        let won = std::sync::atomic::AtomicUsize::new(0);
+        std::thread::scope(|scope| {
+            for _ in 0..20 {
+                scope.spawn(|| {
+                    let opened = Store::open(directory.path(), OpenMode::CreateIfMissing);
+                    all_tried.wait();
+                    match opened {
+                        Ok(_) => drop(won.fetch_add(1, std::sync::atomic::Ordering::Relaxed)),
+                        Err(StoreError::InUse { pid, .. }) => assert_eq!(pid, Some(std::process::id())),
+                        Err(other) => panic!("{other}"),
+                    }
+                });
+            }
+        });
+        assert_eq!(won.into_inner(), 1);
+    }
+}
+
+#[test]
 fn no_store_is_no_store() {
     let directory = tempfile::tempdir().unwrap();
     let error = Store::open(directory.path(), OpenMode::Existing).unwrap_err();
