@@ -129,32 +129,99 @@ impl JobState {
     /// # Errors
     /// [`IllegalTransition`] for every cell that bits.md 1.2 and 1.3 do not have.
     pub const fn after(self, transition: Transition) -> Result<Self, IllegalTransition> {
-        use JobState as S;
+        use JobState::{
+            Acknowledged, Cancelled, Connecting, Error, Queued, Suspended, Transferred, Transferring, TransientError,
+        };
         use Transition as T;
         let next = match (self, transition) {
-            (S::Acknowledged | S::Cancelled, _) => None,
-            (_, T::Suspended) => Some(S::Suspended),
-            (_, T::Cancelled) => Some(S::Cancelled),
-            (_, T::Completed) => Some(S::Acknowledged),
-            (S::Connecting | S::Transferring | S::Queued, T::Resumed) => Some(self),
-            (S::Suspended | S::TransientError | S::Error | S::Transferred, T::Resumed) => Some(S::Queued),
-            (S::Suspended | S::TransientError | S::Error | S::Transferred, T::ResumedWithNothingLeft) => {
-                Some(S::Transferred)
-            }
-            (S::Queued, T::SlotGranted) => Some(S::Connecting),
-            (S::Connecting | S::Transferring, T::Connected) => Some(S::Transferring),
-            (S::Connecting | S::Transferring, T::SlotTaken) => Some(S::Queued),
-            (S::Connecting | S::Transferring, T::FailedTransiently | T::GateShut) => Some(S::TransientError),
-            (S::Connecting | S::Transferring | S::TransientError | S::Queued, T::FailedFatally) => Some(S::Error),
-            (S::Connecting | S::Transferring | S::TransientError, T::Requeued) => Some(S::Queued),
-            // A worker may be told to stop while it ends its last file: the job is no longer running by then, and is done all the same.
-            (S::Connecting | S::Transferring | S::TransientError | S::Queued, T::Finished) => Some(S::Transferred),
-            (S::Transferred | S::Suspended | S::Error, T::PublicationFailed) => Some(self),
+            (Acknowledged | Cancelled, _) => None,
+            (_, T::Suspended) => Some(Suspended),
+            (_, T::Cancelled) => Some(Cancelled),
+            (_, T::Completed) => Some(Acknowledged),
+            (Connecting | Transferring | Queued, T::Resumed) => Some(self),
+            (Suspended | TransientError | Error | Transferred, T::Resumed) => Some(Queued),
+            (Suspended | TransientError | Error | Transferred, T::ResumedWithNothingLeft) => Some(Transferred),
+            (Queued, T::SlotGranted) => Some(Connecting),
+            (Connecting | Transferring, T::Connected) => Some(Transferring),
+            (Connecting | Transferring, T::SlotTaken) => Some(Queued),
+            (Connecting | Transferring, T::FailedTransiently | T::GateShut) => Some(TransientError),
+            (Connecting | Transferring | TransientError | Queued, T::FailedFatally) => Some(Error),
+            (Connecting | Transferring | TransientError, T::Requeued) => Some(Queued),
+            // A worker may be told to stop while it ends its last file: the job no longer runs by then, and is done all the same.
+            (Connecting | Transferring | TransientError | Queued, T::Finished) => Some(Transferred),
+            (Transferred | Suspended | Error, T::PublicationFailed) => Some(self),
             _ => None,
         };
         match next {
             Some(next) => Ok(next),
             None => Err(IllegalTransition { state: self, transition }),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The whole table, written from bits.md 1.2 and 1.3: a row for each transition, a column for each state by its number.
+    /// Q queued, C connecting, T transferring, S suspended, E error, R transient error, D transferred, A acknowledged, X cancelled.
+    #[rustfmt::skip]
+    const TABLE: [(Transition, &str); 14] = [
+        //                                     Q C T S E R D A X
+        (Transition::Suspended,              "S S S S S S S - -"),
+        (Transition::Resumed,                "Q C T Q Q Q Q - -"),
+        (Transition::ResumedWithNothingLeft, "- - - D D D D - -"),
+        (Transition::SlotGranted,            "C - - - - - - - -"),
+        (Transition::Connected,              "- T T - - - - - -"),
+        (Transition::SlotTaken,              "- Q Q - - - - - -"),
+        (Transition::FailedTransiently,      "- R R - - - - - -"),
+        (Transition::FailedFatally,          "E E E - - E - - -"),
+        (Transition::GateShut,               "- R R - - - - - -"),
+        (Transition::Requeued,               "- Q Q - - Q - - -"),
+        (Transition::Finished,               "D D D - - D - - -"),
+        (Transition::PublicationFailed,      "- - - S E - D - -"),
+        (Transition::Completed,              "A A A A A A A - -"),
+        (Transition::Cancelled,              "X X X X X X X - -"),
+    ];
+
+    #[test]
+    fn every_cell_of_the_table_is_as_it_is_written() {
+        let letters = "QCTSERDAX";
+        for (transition, row) in TABLE {
+            for (state, cell) in JobState::ALL.into_iter().zip(row.split(' ')) {
+                let expected = letters.find(cell).map(|number| JobState::ALL[number]);
+                let expected = expected.ok_or(IllegalTransition { state, transition });
+                assert_eq!(state.after(transition), expected, "{state:?} {transition:?}");
+            }
+            assert_eq!(row.split(' ').count(), JobState::ALL.len());
+        }
+    }
+
+    #[test]
+    fn numbers_and_names_are_those_of_bits() {
+        for (number, name) in [
+            (0, "queued"),
+            (1, "connecting"),
+            (2, "transferring"),
+            (3, "suspended"),
+            (4, "error"),
+            (5, "transient_error"),
+            (6, "transferred"),
+            (7, "acknowledged"),
+            (8, "cancelled"),
+        ] {
+            let state = JobState::from_number(number).unwrap();
+            assert_eq!((state.number(), state.name()), (number, name));
+            assert_eq!(serde_json::to_value(state).unwrap(), name);
+        }
+        assert_eq!(JobState::from_number(9), None);
+    }
+
+    #[test]
+    fn final_and_running_states_are_two_each() {
+        let named =
+            |test: fn(JobState) -> bool| JobState::ALL.into_iter().filter(|state| test(*state)).collect::<Vec<_>>();
+        assert_eq!(named(JobState::is_final), [JobState::Acknowledged, JobState::Cancelled]);
+        assert_eq!(named(JobState::is_running), [JobState::Connecting, JobState::Transferring]);
     }
 }

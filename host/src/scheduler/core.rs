@@ -31,7 +31,7 @@ use self::board::{Board, Stage};
 use self::job::Job;
 use super::config::SchedulerConfig;
 use super::input::{Answer, Input, WaitingOn};
-use super::step::{Step, Write};
+use super::step::Step;
 use crate::clock::{BootMillis, Now};
 use crate::job::{JobId, JobRecord, JobState};
 use crate::policy::contract::Hook;

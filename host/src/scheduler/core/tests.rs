@@ -1,4 +1,11 @@
 //! The rules one by one, then random inputs against the invariants.
 
+mod actors;
+mod endings;
+mod failures;
 mod harness;
 mod lives;
+mod network;
+mod properties;
+mod simulation;
+mod slots;

@@ -27,7 +27,8 @@ impl Board {
     }
 
     fn in_line(&self, job: &Job) -> WaitingOn {
-        if let Some(hold) = &job.hold {
+        // A hold is about one network. On the next one the job waits for its turn to be asked about again.
+        if let Some(hold) = job.hold.as_ref().filter(|hold| hold.network == self.gates.generation()) {
             return held(hold, self.hold_code(job));
         }
         match &job.origin_wait {

@@ -29,6 +29,8 @@ pub(super) struct ModelStore {
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
 pub(super) struct ModelFile {
     pub(super) durable: u64,
+    pub(super) high_water: u64,
+    pub(super) sized: Option<u64>,
     pub(super) finished: bool,
     pub(super) published: bool,
     pub(super) restarts: u32,
@@ -57,9 +59,16 @@ impl ModelStore {
                 // Absurd reports name files that do not exist: an update of no row.
                 let Some(row) = self.files.get_mut(&(*job, file.0)) else { return };
                 match change {
-                    FileChange::Progress(progress) => row.durable = progress.durable,
-                    FileChange::Restarted => (row.durable, row.finished, row.restarts) = (0, false, row.restarts + 1),
-                    FileChange::Finished { progress, .. } => (row.durable, row.finished) = (progress.durable, true),
+                    FileChange::Progress(progress) | FileChange::Finished { progress, .. } => {
+                        row.durable = progress.durable;
+                        row.high_water = row.high_water.max(progress.durable);
+                        row.sized = progress.version.bytes_total.or(row.sized);
+                        row.finished = matches!(change, FileChange::Finished { .. });
+                    }
+                    FileChange::Restarted => {
+                        let (restarts, remote_name) = (row.restarts + 1, row.remote_name.take());
+                        *row = ModelFile { restarts, remote_name, ..ModelFile::default() };
+                    }
                     FileChange::RemoteName(name) => row.remote_name = Some(name.clone()),
                 }
             }

@@ -1,0 +1,164 @@
+//! Levels, slots, slices and origins.
+
+use super::harness::{World, job_id, properties, transient};
+use crate::job::{JobId, JobState, Priority, Properties};
+use crate::policy::contract::Cause;
+use crate::scheduler::{Command, Effect, Input, Question, Report, SchedulerConfig, StopReason};
+
+fn world() -> World {
+    World::new(SchedulerConfig::default())
+}
+
+fn level(priority: Priority) -> Properties {
+    Properties { priority, ..properties() }
+}
+
+fn running(world: &World) -> Vec<JobId> {
+    world.core.jobs().filter(|job| job.state.is_running()).map(|job| job.id).collect()
+}
+
+#[test]
+fn one_background_job_runs_beside_all_foreground_jobs() {
+    let mut world = world();
+    let first = world.launch(1, 1, properties());
+    let second = world.launch(2, 1, properties());
+    let foreground: Vec<_> = (3..6).map(|number| world.launch(number, 1, level(Priority::Foreground))).collect();
+    assert_eq!(running(&world), [vec![first], foreground].concat());
+    assert_eq!(world.reported(second), (JobState::Queued, Some("turn")));
+}
+
+#[test]
+fn a_slice_ends_only_if_another_job_of_the_level_is_ready() {
+    let mut world = world();
+    let first = world.launch(1, 1, properties());
+    world.take_effects();
+    world.pass(120_000);
+    assert!(!world.was_stopped(first));
+    let causes: Vec<_> = world
+        .asks
+        .iter()
+        .filter_map(|ask| match &ask.question {
+            Question::Admit(context) => Some((context.cause, context.running)),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(causes, [(Cause::Start, false), (Cause::Slice, true), (Cause::Slice, true)]);
+    let second = world.launch(2, 1, properties());
+    world.pass(60_000);
+    assert!(world.was_stopped(first));
+    assert_eq!(world.state(first), JobState::Connecting, "it keeps its slot until its worker has stopped");
+    world.report(first, Report::Stopped);
+    assert_eq!((world.state(first), world.state(second)), (JobState::Queued, JobState::Connecting));
+    world.pass(60_000);
+    world.report(second, Report::Stopped);
+    assert_eq!((world.state(first), world.state(second)), (JobState::Connecting, JobState::Queued));
+}
+
+#[test]
+fn a_higher_level_takes_the_slot_of_a_lower_one() {
+    let mut world = world();
+    let low = world.launch(1, 1, level(Priority::Low));
+    let other = world.launch(2, 1, level(Priority::Low));
+    world.take_effects();
+    let high = world.launch(3, 1, level(Priority::High));
+    assert!(world.was_stopped(low));
+    assert_eq!((world.state(high), world.state(low)), (JobState::Queued, JobState::Connecting));
+    world.report(low, Report::Stopped);
+    assert_eq!((world.state(high), world.state(low)), (JobState::Connecting, JobState::Queued));
+    assert_eq!(world.asks.len(), 2, "it was asked about once, before the other one was stopped");
+    world.report(high, transient());
+    assert_eq!((world.state(low), world.state(other)), (JobState::Connecting, JobState::Queued));
+}
+
+#[test]
+fn a_job_that_waits_for_a_retry_holds_no_slot() {
+    let mut world = world();
+    let first = world.launch(1, 1, properties());
+    let second = world.launch(2, 1, properties());
+    world.report(first, transient());
+    assert_eq!(world.state(second), JobState::Connecting);
+    world.pass(10_000);
+    assert_eq!(world.state(first), JobState::Queued);
+}
+
+#[test]
+fn jobs_of_one_level_run_in_the_order_in_which_they_were_resumed() {
+    let mut world = world();
+    for number in [3, 1, 2] {
+        world.launch(number, 1, properties());
+    }
+    let mut order = Vec::new();
+    while let [job] = running(&world)[..] {
+        order.push(job);
+        world.report(job, super::harness::fatal());
+    }
+    assert_eq!(order, [3, 1, 2].map(job_id));
+}
+
+#[test]
+fn an_origin_is_not_given_more_connections_than_allowed() {
+    let config = SchedulerConfig { background_slots: 8, connections_per_origin: 6, ..SchedulerConfig::default() };
+    let mut world = World::new(config);
+    let many = Properties { parallel_files: 4, ..properties() };
+    let first = world.launch(1, 8, many.clone());
+    let second = world.launch(2, 8, many.clone());
+    let third = world.launch(3, 8, many);
+    let given: Vec<_> = world.started().iter().map(|assignment| assignment.parallel_files).collect();
+    assert_eq!(given, [4, 2]);
+    assert_eq!(world.reported(third), (JobState::Queued, Some("origin")));
+    world.command(Command::Suspend(second)).unwrap().unwrap();
+    assert_eq!(world.state(third), JobState::Queued);
+    world.report(second, Report::Stopped);
+    assert_eq!(world.started().iter().map(|assignment| assignment.parallel_files).collect::<Vec<_>>(), [2]);
+    let _ = first;
+}
+
+#[test]
+fn connections_follow_the_origin_that_a_worker_chose() {
+    let config = SchedulerConfig { background_slots: 8, connections_per_origin: 1, ..SchedulerConfig::default() };
+    let mut world = World::new(config);
+    let first = world.launch(1, 1, properties());
+    let second = world.launch(2, 1, properties());
+    assert_eq!(world.reported(second), (JobState::Queued, Some("origin")));
+    let elsewhere = crate::job::SafeUrl::parse("http://elsewhere/").unwrap().origin();
+    world.report(first, Report::OriginChosen(elsewhere));
+    assert_eq!(world.state(second), JobState::Connecting);
+}
+
+#[test]
+fn a_draining_host_stops_its_workers_and_starts_none() {
+    let mut world = world();
+    let first = world.launch(1, 1, properties());
+    let second = world.launch(2, 1, properties());
+    world.take_effects();
+    world.feed(Input::Drain);
+    assert!(matches!(world.take_effects()[..], [Effect::StopWorker { reason: StopReason::Draining, .. }]));
+    assert_eq!(world.core.workers(), 1);
+    world.report(first, Report::Stopped);
+    assert_eq!(world.core.workers(), 0);
+    assert_eq!((world.state(first), world.state(second)), (JobState::Queued, JobState::Queued));
+    assert!(world.take_effects().is_empty());
+    world.restart(SchedulerConfig::default());
+    assert_eq!(world.state(first), JobState::Connecting);
+}
+
+#[test]
+fn seeds_are_those_of_the_core_and_stay_within_what_guests_see() {
+    let seeds = |seed| {
+        let mut world = World::new(SchedulerConfig::default());
+        world.core = crate::scheduler::Core::new(SchedulerConfig::default(), seed);
+        world.feed(Input::LoadingDone);
+        world.launch(1, 1, properties());
+        world.report(job_id(1), transient());
+        let seed = |question: &Question| match question {
+            Question::Admit(context) => context.call.seed,
+            Question::Retry(context) => context.call.seed,
+            Question::Recover(context) => context.call.seed,
+        };
+        world.asks.iter().map(|ask| seed(&ask.question)).collect::<Vec<_>>()
+    };
+    assert_eq!(seeds(7), seeds(7));
+    assert_ne!(seeds(7), seeds(8));
+    assert!(seeds(7).iter().all(|seed| *seed < 1 << 53));
+    assert_ne!(seeds(7)[0], seeds(7)[1]);
+}
