@@ -13,7 +13,7 @@ mod batch;
 mod published;
 mod tasks;
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -315,8 +315,9 @@ impl Running {
         effects: &mut Vec<Effect>,
         changed: &mut HashSet<JobId>,
     ) {
-        let mut steps = vec![step];
-        while let Some(step) = steps.pop() {
+        // In the order in which the core made them: a later step holds the newer headers.
+        let mut steps = VecDeque::from([step]);
+        while let Some(step) = steps.pop_front() {
             batch.write(step.writes);
             effects.extend(step.effects);
             for ask in step.asks {
@@ -328,7 +329,7 @@ impl Running {
                     batch.write(vec![super::Write::Journal(Event { at: now.wall, job: Some(job), kind })]);
                 }
                 batch.decided(answered.decisions, answered.memos);
-                steps.push(self.core.handle(now, Input::Answer { job, generation, answer: answered.answer }));
+                steps.push_back(self.core.handle(now, Input::Answer { job, generation, answer: answered.answer }));
                 changed.extend(self.core.changed().copied());
             }
         }

@@ -221,9 +221,9 @@ impl Queue {
         }
     }
 
-    /// Every job that has a slot and was not told to stop, in order of level and start.
+    /// Every job that has a slot, in order of level and start.
     pub(super) fn running(&self) -> Vec<JobId> {
-        self.running.values().filter(|slot| !slot.stopping).map(|slot| slot.job).collect()
+        self.running.values().map(|slot| slot.job).collect()
     }
 }
 

@@ -135,7 +135,7 @@ impl Board {
 
     /// Asks about a running job, if it may still run.
     pub(super) fn ask_running(&mut self, job: &mut Job, cause: Cause) {
-        if matches!(job.place, Place::Running) && job.active_worker().is_some() {
+        if matches!(job.place, Place::Running) && job.moving_worker().is_some() {
             self.budget = self.budget.saturating_sub(1);
             self.ask_admit(job, cause);
         }
@@ -217,7 +217,7 @@ impl Board {
             }
             place => {
                 job.place = place;
-                if matches!(job.place, Place::Running) && job.active_worker().is_some() {
+                if matches!(job.place, Place::Running) && job.moving_worker().is_some() {
                     self.admitted_while_running(job, asked, answer);
                 }
             }
@@ -253,7 +253,7 @@ impl Board {
                 return self.hold(job, seat, asked, answer, millis);
             }
         };
-        let Some(worker) = job.active_worker() else { return };
+        let Some(worker) = job.moving_worker() else { return };
         if std::mem::replace(&mut worker.bytes_per_second, limit) == limit {
             return;
         }

@@ -209,9 +209,13 @@ impl Board {
         self.journal(job, EventKind::StateChanged { from: before, to: after });
     }
 
-    /// Tells the job's worker to stop, unless it was told before.
+    /// Tells the job's worker to stop, unless it was told before. One that only makes way is told again to stop at once.
     pub(super) fn stop(&mut self, job: &mut Job, reason: StopReason) {
-        let Some(worker) = job.active_worker() else { return };
+        let worker = match reason {
+            StopReason::SlotTaken => job.active_worker(),
+            _ => job.moving_worker(),
+        };
+        let Some(worker) = worker else { return };
         worker.stopping = Some(reason);
         let (slot, attempt) = (worker.slot, worker.attempt);
         self.queue.mark_stopping(slot);

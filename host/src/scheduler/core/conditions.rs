@@ -98,9 +98,6 @@ impl Core {
         self.board.stage = Stage::Draining;
         for id in self.board.queue.running() {
             if let Some(job) = self.jobs.get_mut(&id) {
-                if let Some(worker) = job.active_worker() {
-                    worker.requeue = End::Front;
-                }
                 self.board.stop(job, StopReason::Draining);
             }
         }

@@ -81,6 +81,17 @@ impl Board {
         }
     }
 
+    /// The task that published or deleted failed as a whole.
+    pub(super) fn ending_failed(&mut self, job: &mut Job, error: JobError) {
+        let Place::Ending(ending) = &job.place else { return };
+        match ending.stage {
+            EndingStage::Worker => {}
+            EndingStage::Publishing => self.publication_failed(job, Some(error), &[]),
+            // How many are left nobody knows: one at least, as far as the client is told.
+            EndingStage::Deleting => self.parts_deleted(job, 1),
+        }
+    }
+
     fn acknowledge(&mut self, job: &mut Job) {
         let partial = job.is_partial();
         let requests = self.finalise(job, Transition::Completed);

@@ -250,6 +250,11 @@ impl Job {
         self.worker.as_deref_mut().filter(|worker| worker.stopping.is_none())
     }
 
+    /// Its worker, unless that was told to stop at once. One whose slot is taken moves bytes until it can resume from where it is.
+    pub(super) fn moving_worker(&mut self) -> Option<&mut Worker> {
+        self.worker.as_deref_mut().filter(|worker| matches!(worker.stopping, None | Some(StopReason::SlotTaken)))
+    }
+
     /// Remembers what was heard of a file.
     pub(super) fn mark(&mut self, mark: Mark) {
         self.marks.retain(|known| known.file != mark.file);

@@ -22,6 +22,10 @@ impl Core {
             Report::PartsDeleted { files_left } if job.record.attempt == attempt => {
                 return board.parts_deleted(job, files_left);
             }
+            // A task that publishes or deletes can fail as a whole, by a fault of the host.
+            Report::Failed(failure) if job.record.attempt == attempt && job.worker.is_none() => {
+                return board.ending_failed(job, failure.error);
+            }
             _ => {}
         }
         if job.worker.as_ref().is_none_or(|worker| worker.attempt != attempt) {
@@ -140,9 +144,14 @@ impl Board {
             let error = internal_error(ErrorCode::Interrupted, "the transfer stopped without being told to".into());
             return self.attempt_failed(job, &worker, failure_of(error, self.now.wall));
         }
+        self.slot_lost(job, worker.requeue);
+    }
+
+    /// The job goes back in line.
+    fn slot_lost(&mut self, job: &mut Job, end: End) {
         self.vacate(job);
         self.apply(job, Transition::SlotTaken);
-        self.line_up(job, worker.requeue);
+        self.line_up(job, end);
     }
 
     fn failed(&mut self, job: &mut Job, mut failure: Failure) {
@@ -157,6 +166,10 @@ impl Board {
         }
         let Some(worker) = self.worker_gone(job) else { return };
         match job.place {
+            // It did not stop in time, and was made to.
+            Place::Running if worker.stopping.is_some() && failure.error.code == ErrorCode::Interrupted => {
+                self.slot_lost(job, worker.requeue);
+            }
             Place::Running => self.attempt_failed(job, &worker, failure),
             _ => self.after_worker(job),
         }
@@ -171,9 +184,7 @@ impl Board {
                 self.transferred(job, Transition::Finished);
             }
             Place::Running if worker.stopping.is_some() || worker.files_total < job.record.files_total => {
-                self.vacate(job);
-                self.apply(job, Transition::SlotTaken);
-                self.line_up(job, End::Front);
+                self.slot_lost(job, End::Front);
             }
             Place::Running => {
                 let (done, total) = (job.record.files_transferred, job.record.files_total);

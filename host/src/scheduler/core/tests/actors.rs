@@ -116,7 +116,7 @@ impl Simulation {
     /// A live worker does one thing that a worker may do.
     pub(super) fn work(&mut self, job: JobId, what: u8) {
         let Some(worker) = self.workers.get(&job).copied() else { return };
-        if self.calm == Calm::Yes && worker.told_to_stop {
+        if self.calm == Calm::Yes && worker.told_to_stop.is_some() {
             return self.report(job, worker.attempt, Report::Stopped);
         }
         let roll = mix(self.dice ^ 2);
@@ -128,7 +128,7 @@ impl Simulation {
             (1, Some((index, file))) => {
                 let durable = file.durable + roll % (SIZE - file.durable.min(SIZE - 1));
                 Report::Checkpoint {
-                    progress: progress(*index, durable, (roll % 3 > 0).then_some(SIZE).or(file.sized)),
+                    progress: progress(*index, durable, (!roll.is_multiple_of(3)).then_some(SIZE).or(file.sized)),
                     new_bytes: durable.saturating_sub(file.high_water),
                     durable_before: file.durable,
                     bytes_total_before: file.sized,
@@ -149,7 +149,7 @@ impl Simulation {
             },
             (5, Some((index, _))) => self.failed(job, *index, roll),
             (_, None) => Report::Finished,
-            _ if worker.told_to_stop => Report::Stopped,
+            _ if worker.told_to_stop.is_some() => Report::Stopped,
             _ => Report::OriginChosen(SafeUrl::parse(&format!("http://origin{}/", roll % 4)).unwrap().origin()),
         };
         self.report(job, worker.attempt, report);
@@ -222,7 +222,7 @@ impl Simulation {
                 Answer::Admit(AdmitAnswer { admission, because })
             }
             Question::Retry(_) => {
-                let retry_after_ms = (roll % 4 > 0).then_some(roll / 4 % 50_000);
+                let retry_after_ms = (!roll.is_multiple_of(4)).then_some(roll / 4 % 50_000);
                 Answer::Retry(RetryAnswer { retry_after_ms, because })
             }
             Question::Recover(_) => {

@@ -200,6 +200,27 @@ fn everyone_who_asks_for_the_same_end_is_told_of_it() {
 }
 
 #[test]
+fn an_ending_whose_task_fails_as_a_whole_ends_all_the_same() {
+    let fault = || {
+        let failure = super::harness::failure(ErrorCode::Interrupted, FailureClass::Transient);
+        Report::Failed(Box::new(failure))
+    };
+    let mut world = world();
+    let job = world.launch(1, 1, properties());
+    world.report(job, file_done(0));
+    world.report(job, Report::Finished);
+    world.command(Command::Complete(job));
+    world.report(job, fault());
+    assert_eq!(world.state(job), JobState::Transferred);
+    let last = world.last_request();
+    assert!(matches!(world.reply_to(last), Some(Err(CommandError::Publication(_)))));
+    world.command(Command::Cancel(job));
+    world.report(job, fault());
+    let last = world.last_request();
+    assert!(matches!(world.reply_to(last), Some(Ok(Reply::Cancelled { files_left: 1, .. }))));
+}
+
+#[test]
 fn final_jobs_are_forgotten_in_the_end() {
     let mut world = World::new(SchedulerConfig { final_jobs_kept: 2, ..SchedulerConfig::default() });
     for number in 1..=3 {

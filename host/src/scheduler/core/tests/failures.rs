@@ -410,6 +410,15 @@ fn a_worker_that_stops_untold_has_failed() {
 }
 
 #[test]
+fn a_worker_that_is_made_to_stop_has_not_failed() {
+    let mut world = world();
+    let job = world.launch(1, 1, properties());
+    world.feed(Input::Drain);
+    world.report(job, Report::Failed(Box::new(failure(ErrorCode::Interrupted, FailureClass::Transient))));
+    assert_eq!((world.state(job), world.record(job).error_count), (JobState::Queued, 0));
+}
+
+#[test]
 fn the_history_keeps_the_last_sixteen_attempts() {
     let mut world = world();
     let job = world.launch(1, 1, properties());

@@ -8,7 +8,7 @@ use super::harness::{ModelStore, because, job_id};
 use crate::clock::{BootMillis, Now, UnixMillis};
 use crate::job::{AttemptNumber, JobId, JobRecord, JobState, Priority};
 use crate::scheduler::{
-    Answer, Ask, Command, Effect, Input, Report, RequestId, RetryAnswer, SchedulerConfig, Step, Write,
+    Answer, Ask, Command, Effect, Input, Report, RequestId, RetryAnswer, SchedulerConfig, Step, StopReason, Write,
 };
 
 /// A worker as the effects have it.
@@ -16,7 +16,7 @@ use crate::scheduler::{
 pub(super) struct LiveWorker {
     pub(super) attempt: AttemptNumber,
     priority: Priority,
-    pub(super) told_to_stop: bool,
+    pub(super) told_to_stop: Option<StopReason>,
     pub(super) files_total: u32,
 }
 
@@ -129,7 +129,7 @@ impl Simulation {
             Operation::Create { files } => {
                 let job = job_id(self.store.jobs.len() as u128);
                 self.create(job, files.into());
-                if roll % 4 > 0 {
+                if !roll.is_multiple_of(4) {
                     self.request(job, Command::Resume(job));
                 }
             }
@@ -279,15 +279,21 @@ impl Simulation {
                 let worker = LiveWorker {
                     attempt: assignment.attempt,
                     priority: record.properties.priority,
-                    told_to_stop: false,
+                    told_to_stop: None,
                     files_total: record.files_total,
                 };
                 assert!(self.workers.insert(assignment.job, worker).is_none(), "two workers of one job");
             }
-            Effect::StopWorker { job, attempt, .. } => {
+            Effect::StopWorker { job, attempt, reason } => {
                 let worker = self.workers.get_mut(&job).filter(|worker| worker.attempt == attempt);
                 let worker = worker.expect("a worker that does not live is told to stop");
-                assert!(!std::mem::replace(&mut worker.told_to_stop, true), "a worker is told to stop twice");
+                let before = worker.told_to_stop.replace(reason);
+                let news = match before {
+                    None => true,
+                    Some(StopReason::SlotTaken) => reason != StopReason::SlotTaken,
+                    Some(_) => false,
+                };
+                assert!(news, "a worker is told to stop for {reason:?} after {before:?}");
             }
             Effect::LimitWorker { job, .. } => assert!(self.workers.contains_key(&job)),
             Effect::Publish { job, .. } | Effect::DeleteParts { job, .. } => {

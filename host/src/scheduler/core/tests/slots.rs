@@ -71,6 +71,29 @@ fn a_higher_level_takes_the_slot_of_a_lower_one() {
 }
 
 #[test]
+fn a_worker_that_makes_way_can_still_be_told_to_stop_at_once() {
+    let stop = |world: &mut World| {
+        let reason = |effect| match effect {
+            Effect::StopWorker { reason, .. } => Some(reason),
+            _ => None,
+        };
+        world.take_effects().into_iter().filter_map(reason).collect::<Vec<_>>()
+    };
+    let mut world = world();
+    let first = world.launch(1, 1, properties());
+    world.launch(2, 1, properties());
+    world.pass(60_000);
+    assert_eq!(stop(&mut world), [StopReason::SlotTaken]);
+    world.pass(60_000);
+    assert_eq!(stop(&mut world), []);
+    world.network(super::harness::offline());
+    assert_eq!(stop(&mut world), [StopReason::GateShut]);
+    assert_eq!(world.state(first), JobState::TransientError);
+    world.command(Command::Suspend(first)).unwrap().unwrap();
+    assert_eq!(stop(&mut world), []);
+}
+
+#[test]
 fn a_job_that_waits_for_a_retry_holds_no_slot() {
     let mut world = world();
     let first = world.launch(1, 1, properties());
