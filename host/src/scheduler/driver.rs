@@ -12,6 +12,8 @@
 mod batch;
 mod published;
 mod tasks;
+#[cfg(test)]
+mod tests;
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
@@ -29,7 +31,7 @@ use crate::host::NumberedEvent;
 use crate::job::{Event, EventKind, JobId};
 use crate::network::Network;
 use crate::policy::{FaultReport, Policies};
-use crate::store::{Store, StoreError};
+use crate::store::{Batch, Store, StoreError};
 use crate::transfer::TransferContext;
 
 /// Commands that wait for the driver. A client that finds it full waits; 1,024 is more than one batch can serve.
@@ -387,7 +389,12 @@ impl Running {
             return;
         }
         self.mode = Mode::Working;
-        match self.load().await {
+        // An empty batch shows whether the store can be written: a core that is rebuilt before would only fail again.
+        let rebuilt = match self.parts.store.commit(Batch::default()).await {
+            Ok(_) => self.load().await,
+            Err(error) => Err(error),
+        };
+        match rebuilt {
             Ok(()) => {
                 tracing::info!("the store can be written again");
                 self.parts.degraded_tx.send_replace(None);

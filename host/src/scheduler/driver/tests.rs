@@ -1,0 +1,186 @@
+//! The driver with a real store, real workers and a real origin: what a failed commit may and may not do.
+
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::net::{SocketAddr, TcpListener};
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use tokio::task::JoinSet;
+use tokio::time::timeout;
+
+use super::*;
+use crate::job::{FileSpec, JobSpec, JobState, LocalName, Properties, SafeUrl, Sha256};
+use crate::policy::PolicyConfig;
+use crate::store::{CommitFault, FailCommit, OpenMode};
+use crate::transfer::TransferSettings;
+
+/// Far more than a run takes, a pause of the degraded mode included.
+const PATIENCE: Duration = Duration::from_secs(60);
+/// Two files: one that fits into one read, one that takes several.
+const CONTENTS: [usize; 2] = [5, 300_000];
+
+/// Serves each path `/<size>` as so many bytes, with a strong ETag. Its thread ends with the process.
+fn origin() -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    std::thread::spawn(move || {
+        for stream in listener.incoming().flatten() {
+            std::thread::spawn(move || {
+                let mut lines = BufReader::new(&stream).lines().map_while(Result::ok);
+                let target = lines.next().unwrap_or_default();
+                let range = lines.take_while(|line| !line.is_empty()).find_map(|line| {
+                    line.to_ascii_lowercase()
+                        .strip_prefix("range: bytes=")
+                        .map(|range| range.trim_end_matches('-').to_owned())
+                });
+                let size: usize = target.split(['/', ' ']).nth(2).unwrap().parse().unwrap();
+                let start: usize = range.as_deref().map_or(0, |start| start.parse().unwrap());
+                let status = match range {
+                    Some(_) => format!("206 Partial Content\r\nContent-Range: bytes {start}-{}/{size}", size - 1),
+                    None => "200 OK".to_owned(),
+                };
+                let head = format!(
+                    "HTTP/1.1 {status}\r\nContent-Length: {}\r\nETag: \"1\"\r\nConnection: close\r\n\r\n",
+                    size - start
+                );
+                // A client that has left needs no answer.
+                let _left =
+                    (&stream).write_all(head.as_bytes()).and_then(|()| (&stream).write_all(&content(size)[start..]));
+            });
+        }
+    });
+    address
+}
+
+fn content(size: usize) -> Vec<u8> {
+    (0..size).map(|at| u8::try_from(at * 7 % 251).unwrap()).collect()
+}
+
+struct Rig {
+    driver: Driver,
+    events_rx: broadcast::Receiver<Arc<NumberedEvent>>,
+    published: Arc<Published>,
+}
+
+async fn start(state: &Path, fail_commit: Option<FailCommit>) -> Rig {
+    let opened = Store::open_failing(state, OpenMode::CreateIfMissing, fail_commit).unwrap();
+    let (events_tx, events_rx) = broadcast::channel(1024);
+    let published = Arc::new(Published::new());
+    let transfer = TransferContext::new(TransferSettings::default(), opened.store.reader().unwrap()).unwrap();
+    let parts = DriverParts {
+        config: SchedulerConfig::for_one_job(),
+        store: opened.store,
+        policies: Policies::start(PolicyConfig::default()).unwrap(),
+        transfer: Arc::new(transfer),
+        network: Network::default(),
+        events_tx,
+        degraded_tx: watch::Sender::new(None),
+        published: Arc::clone(&published),
+    };
+    Rig { driver: Driver::start(parts).await.unwrap(), events_rx, published }
+}
+
+fn job(origin: SocketAddr, target: &Path) -> Command {
+    let files = CONTENTS.map(|size| FileSpec {
+        remote_name: SafeUrl::parse(&format!("http://{origin}/{size}")).unwrap(),
+        local_name: LocalName::new(target.join(size.to_string())).unwrap(),
+        digest: None::<Sha256>,
+    });
+    let spec = JobSpec {
+        display_name: "test".into(),
+        owner: "uid:0".into(),
+        direction: crate::job::Direction::Download,
+        properties: Properties { auto_complete: true, ..Properties::default() },
+        labels: Vec::new(),
+        policies: Vec::new(),
+        headers: crate::job::RequestHeaders::default(),
+    };
+    Command::Create { job: JobId::generate(), spec: Box::new(spec), files: files.to_vec() }
+}
+
+/// Says it again until it is acknowledged, as a client does that was told that the store is full.
+async fn insist(driver: &Driver, command: &Command) -> Reply {
+    loop {
+        match driver.command(command.clone()).await {
+            Ok(reply) => return reply,
+            Err(CommandError::Store(_)) => tokio::task::yield_now().await,
+            Err(error) => panic!("{error}"),
+        }
+    }
+}
+
+/// Runs one job to its end; the n-th commit of the run fails. Returns how many commits were made.
+async fn run_with_failing_commit(origin: SocketAddr, fails: u64, fault: CommitFault) -> u64 {
+    let directory = tempfile::tempdir().unwrap();
+    let state = directory.path().join("state");
+    let commits = Arc::new(AtomicU64::new(0));
+    let counter = Arc::clone(&commits);
+    let fail = FailCommit(Arc::new(move |commit| {
+        counter.store(commit, Ordering::Relaxed);
+        (commit == fails).then_some(fault)
+    }));
+    let Rig { driver, mut events_rx, published } = start(&state, Some(fail)).await;
+    let command = job(origin, directory.path());
+    let Command::Create { job: id, .. } = command else { unreachable!() };
+    insist(&driver, &command).await;
+    assert!(published.get(id).is_some(), "commit {fails}: an acknowledged job is known");
+    insist(&driver, &Command::Resume(id)).await;
+    loop {
+        let event = timeout(PATIENCE, events_rx.recv()).await.expect("the job ends").unwrap();
+        if matches!(event.event.kind, EventKind::Acknowledged { files_published: 2, partial: false }) {
+            break;
+        }
+    }
+    driver.shutdown().await;
+    for size in CONTENTS {
+        assert_eq!(std::fs::read(directory.path().join(size.to_string())).unwrap(), content(size), "commit {fails}");
+    }
+    let store = Store::open(&state, OpenMode::Existing).unwrap().store;
+    let reader = store.reader().unwrap();
+    assert_eq!(reader.job(id).unwrap().unwrap().state, JobState::Acknowledged, "commit {fails}");
+    let events = reader.events(0, 1_000, None).unwrap();
+    let numbers: Vec<u64> = events.iter().map(|(number, _)| *number).collect();
+    assert_eq!(numbers, (1..=numbers.len() as u64).collect::<Vec<_>>(), "commit {fails}: the journal has no gap");
+    let ends = events.iter().filter(|(_, event)| matches!(event.kind, EventKind::Acknowledged { .. })).count();
+    assert_eq!(ends, 1, "commit {fails}");
+    commits.load(Ordering::Relaxed)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nothing_acknowledged_is_lost_whichever_commit_fails() {
+    let origin = origin();
+    let commits = run_with_failing_commit(origin, 0, CommitFault::Full).await;
+    assert!(commits >= 5, "create, resume, start, finish, publish are commits of their own, not {commits}");
+    // Batches differ from run to run, so some more than one run has.
+    let mut runs = JoinSet::new();
+    for fails in 1..=commits + 5 {
+        for fault in [CommitFault::Full, CommitFault::Io] {
+            runs.spawn(async move { run_with_failing_commit(origin, fails, fault).await });
+        }
+    }
+    while let Some(run) = runs.join_next().await {
+        run.unwrap();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_host_that_was_stopped_goes_on_with_the_same_job() {
+    let directory = tempfile::tempdir().unwrap();
+    let state = directory.path().join("state");
+    let command = job(origin(), directory.path());
+    let Command::Create { job: id, .. } = command else { unreachable!() };
+    let rig = start(&state, None).await;
+    insist(&rig.driver, &command).await;
+    rig.driver.shutdown().await;
+    let Rig { driver, mut events_rx, .. } = start(&state, None).await;
+    insist(&driver, &Command::Resume(id)).await;
+    loop {
+        let event = timeout(PATIENCE, events_rx.recv()).await.expect("the job ends").unwrap();
+        if matches!(event.event.kind, EventKind::Acknowledged { .. }) {
+            break;
+        }
+    }
+    driver.shutdown().await;
+    assert_eq!(std::fs::read(directory.path().join("5")).unwrap(), content(5));
+}
