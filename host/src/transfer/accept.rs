@@ -269,3 +269,6 @@ fn invalid_answer(what: &str) -> FileError {
 fn invalid(what: &str) -> Decision {
     Decision::Fail(invalid_answer(what))
 }
+
+#[cfg(test)]
+mod tests;

@@ -111,7 +111,17 @@ impl Client {
     pub(crate) fn new(settings: &TransferSettings) -> Result<Self, TransferError> {
         // Fails if a provider was installed before, by whoever embeds this library: theirs is used then.
         let _ = rustls::crypto::ring::default_provider().install_default();
-        let http = reqwest::Client::builder()
+        let built = Self::builder(settings).build().or_else(|error| {
+            // A machine without certificates can fetch over http all the same; over https it finds nobody to trust.
+            tracing::warn!(%error, "no certificates of the system can be used: every https origin will be refused");
+            Self::builder(settings).tls_certs_only([]).build()
+        });
+        let http = built.map_err(TransferError::Client)?;
+        Ok(Self { http, first_byte_timeout: settings.first_byte_timeout })
+    }
+
+    fn builder(settings: &TransferSettings) -> reqwest::ClientBuilder {
+        reqwest::Client::builder()
             .user_agent(concat!("backhaul/", env!("CARGO_PKG_VERSION")))
             .redirect(redirect::Policy::none())
             .referer(false)
@@ -124,9 +134,6 @@ impl Client {
             .tcp_keepalive(Duration::from_secs(30))
             .pool_idle_timeout(IDLE_CONNECTION)
             .pool_max_idle_per_host(settings.idle_connections_per_origin)
-            .build()
-            .map_err(TransferError::Client)?;
-        Ok(Self { http, first_byte_timeout: settings.first_byte_timeout })
     }
 
     /// Sends one GET and waits for the head of its answer.

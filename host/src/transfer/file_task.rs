@@ -22,7 +22,7 @@ use super::directory::Directory;
 use super::error::FileError;
 use super::fetch::{Answer, Circumstances, Request, fetch};
 use super::ledger::Ledger;
-use super::part_file::{PartFile, Reopened};
+use super::part_file::{self, PartFile, Reopened};
 use super::progress::ActiveFile;
 use super::pump::{Inflow, PumpEnd};
 use super::resume::{Digest, Known, Plan, RemoteName, plan};
@@ -169,7 +169,15 @@ impl FileTask {
         };
         let (directory, name, durable) =
             (Arc::clone(&self.directory), self.run.part_name(&self.file), self.file.durable);
-        match blocking(move || PartFile::reopen(&directory, &name, identity, durable)).await? {
+        let total = self.file.version.as_ref().and_then(|version| version.bytes_total);
+        let reopened = blocking(move || {
+            let reopened = PartFile::reopen(&directory, &name, identity, durable)?;
+            if let (Reopened::Whole(part) | Reopened::Shorter(part, _), Some(total)) = (&reopened, total) {
+                part.reserve(total)?;
+            }
+            Ok::<_, FileError>(reopened)
+        });
+        match reopened.await? {
             Reopened::Whole(part) => self.part = Some(Arc::new(part)),
             Reopened::Shorter(part, size) if size > 0 => {
                 self.part = Some(Arc::new(part));
@@ -185,7 +193,7 @@ impl FileTask {
         self.ledger.name_is_durable = true;
         self.active.set_done(self.file.durable);
         self.active.set_durable(self.file.durable);
-        self.active.set_total(self.file.version.as_ref().and_then(|version| version.bytes_total));
+        self.active.set_total(total);
         Ok(())
     }
 
@@ -260,10 +268,13 @@ impl FileTask {
         let (directory, name) = (Arc::clone(&self.directory), self.run.part_name(&self.file));
         let created = blocking(move || {
             let part = PartFile::create(&directory, &name)?;
-            if let BodyLength::Exactly(bytes) = length {
-                part.reserve(bytes)?;
+            if let BodyLength::Exactly(bytes) = length
+                && let Err(error) = part.reserve(bytes)
+            {
+                part_file::remove(&directory, &name)?;
+                return Err(error);
             }
-            Ok::<_, FileError>(part)
+            Ok(part)
         });
         let part = created.await?;
         self.file.part = Some(part.identity());

@@ -21,6 +21,7 @@ pub(crate) fn classify(error: &reqwest::Error, phase: Phase) -> FileError {
     if let Some(detail) = found.resolve {
         return FileError::NameNotResolved { detail };
     }
+    // What TLS says within a handshake is about who the origin is; later it is about the connection.
     if error.is_connect() {
         return match found.tls {
             Some(detail) => FileError::Tls { detail },
@@ -31,7 +32,8 @@ pub(crate) fn classify(error: &reqwest::Error, phase: Phase) -> FileError {
     if found.too_large {
         return FileError::HeadTooLarge { what: found.innermost };
     }
-    if found.parse {
+    // A record that does not decrypt is damage on the way, no answer.
+    if found.parse && found.tls.is_none() {
         return FileError::InvalidAnswer { what: found.innermost };
     }
     FileError::Closed { phase, detail: found.innermost }
@@ -69,7 +71,10 @@ impl Found {
             return;
         }
         // The source of an I/O error is the source of what it wraps: what it wraps is reached only this way.
-        let wrapped = error.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
+        let io = error.downcast_ref::<io::Error>();
+        self.parse |=
+            io.is_some_and(|io| matches!(io.kind(), io::ErrorKind::InvalidData | io::ErrorKind::InvalidInput));
+        let wrapped = io.and_then(io::Error::get_ref);
         if let Some(wrapped) = wrapped {
             self.look_into(wrapped, depth + 1);
         } else if let Some(source) = error.source() {

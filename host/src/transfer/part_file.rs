@@ -119,9 +119,21 @@ impl PartFile {
         cut.map_err(|errno| self.error("cut", &errno.into()))
     }
 
-    /// Makes room for the file up to `total`, without making it longer. A size that does not fit fails before a byte is written. Blocks.
+    /// Makes room for the file up to `total`, without making it longer. A size that does not fit fails before a byte is written,
+    /// and leaves nothing behind that others could have used. Blocks.
     pub(crate) fn reserve(&self, total: u64) -> Result<(), FileError> {
-        self.directory.check_space(total)?;
+        let stat = self.stat()?;
+        let allocated = u64::try_from(stat.st_blocks).unwrap_or(0).saturating_mul(512);
+        self.directory.check_space(total.saturating_sub(allocated))?;
+        let reserved = self.allocate(total);
+        if reserved.is_err() {
+            // What was allocated before there was no more lies beyond the end of the file: cutting it to its own size frees it.
+            self.truncate(u64::try_from(stat.st_size).unwrap_or(0))?;
+        }
+        reserved
+    }
+
+    fn allocate(&self, total: u64) -> Result<(), FileError> {
         match retry_on_intr(|| rustix::fs::fallocate(&self.file, FallocateFlags::KEEP_SIZE, 0, total)) {
             Ok(()) | Err(Errno::OPNOTSUPP | Errno::NOSYS | Errno::INVAL) => Ok(()),
             Err(errno) => Err(self.error("make room for", &errno.into())),

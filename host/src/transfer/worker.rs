@@ -32,8 +32,10 @@ use crate::scheduler::{Assignment, Overwrite, Report, StopReason};
 
 /// Files read from the store at once: some hundred kilobytes, and enough for the store to be asked seldom.
 const PAGE_FILES: u32 = 256;
-/// Small files that may wait for the group before theirs: two groups of at most 64 KiB each are 16 MiB.
-const WAITING_SMALL_FILES_MAX: usize = 2 * GROUP_FILES_MAX;
+/// Small files that may wait for the group before theirs, ...
+const WAITING_FILES_MAX: usize = 2 * GROUP_FILES_MAX;
+/// ... and their bytes. With the group on its way to the disk that is what they hold in memory.
+const WAITING_BYTES_MAX: u64 = 8 << 20;
 
 /// Runs a job until it ends in one way or another, which is the last report. Dropping the future stops everything at once, as a
 /// kill would.
@@ -91,6 +93,7 @@ struct Worker {
     after: Option<FileIndex>,
     exhausted: bool,
     small_files: Vec<SmallFile>,
+    small_bytes: u64,
     writing: Option<JoinHandle<Group>>,
     /// Why no more files are begun: the report that ends the attempt.
     end: Option<Report>,
@@ -109,6 +112,7 @@ impl Worker {
             after: None,
             exhausted: false,
             small_files: Vec::new(),
+            small_bytes: 0,
             writing: None,
             end: None,
         }
@@ -173,7 +177,8 @@ impl Worker {
     fn begin_files(&mut self) {
         while self.end.is_none()
             && self.tasks.len() < self.parallel_files
-            && self.small_files.len() < WAITING_SMALL_FILES_MAX
+            && self.small_files.len() < WAITING_FILES_MAX
+            && self.small_bytes < WAITING_BYTES_MAX
             && let Some(Prepared { file, directory }) = self.queue.pop_front()
         {
             let index = file.index;
@@ -193,7 +198,11 @@ impl Worker {
 
     fn after_file(&mut self, file: FileIndex, ending: Ending) {
         match ending {
-            Ending::Small(small) => return self.small_files.push(*small),
+            Ending::Small(small) => {
+                self.small_bytes += small.bytes();
+                self.small_files.push(*small);
+                return;
+            }
             Ending::Finished => {}
             Ending::Stopped => self.stop(Halt::Now, Report::Stopped),
             Ending::Failed(failure) => self.stop(Halt::Now, Report::Failed(failure)),
@@ -231,6 +240,7 @@ impl Worker {
             return;
         }
         let group: Vec<SmallFile> = self.small_files.drain(..self.small_files.len().min(GROUP_FILES_MAX)).collect();
+        self.small_bytes = self.small_files.iter().map(SmallFile::bytes).sum();
         self.writing = Some(spawn_blocking(move || {
             let results = write_group(&group);
             (group, results)

@@ -3,6 +3,8 @@
 mod origin;
 mod rig;
 
+mod control;
 mod downloads;
+mod errors;
 mod origins;
 mod publication;

@@ -199,3 +199,59 @@ pub(super) fn head(status: &str, fields: &[(&str, &str)]) -> Vec<u8> {
     head.push_str("\r\n");
     head.into_bytes()
 }
+
+/// A server that reads once, says something that is no TLS, and hangs up.
+#[derive(Debug)]
+pub(super) struct Garbage {
+    address: SocketAddr,
+    serving: Option<JoinHandle<()>>,
+}
+
+impl Garbage {
+    pub(super) fn start(says: &'static [u8]) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        let serving = std::thread::spawn(move || {
+            let (mut stream, _) = listener.accept().unwrap();
+            // All of it: what is left unread would turn the end into a reset.
+            let _ = stream.read(&mut [0; 16 << 10]);
+            let _ = stream.write_all(says);
+        });
+        Self { address, serving: Some(serving) }
+    }
+
+    pub(super) fn url(&self, path: &str) -> String {
+        format!("https://{}{path}", self.address)
+    }
+}
+
+impl Drop for Garbage {
+    fn drop(&mut self) {
+        let _ = TcpStream::connect(self.address);
+        if let Some(serving) = self.serving.take() {
+            let _ = serving.join();
+        }
+    }
+}
+
+/// A TLS server whose certificate nobody has signed but itself. It serves one handshake.
+pub(super) fn tls_stranger() -> SocketAddr {
+    let rcgen::CertifiedKey { cert, signing_key } =
+        rcgen::generate_simple_self_signed(["127.0.0.1".to_owned()]).unwrap();
+    let key = rustls::pki_types::PrivateKeyDer::try_from(signing_key.serialize_der()).unwrap();
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let config = rustls::ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_no_client_auth()
+        .with_single_cert(vec![cert.der().clone()], key)
+        .unwrap();
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    std::thread::spawn(move || {
+        let (mut stream, _) = listener.accept().unwrap();
+        let mut connection = rustls::ServerConnection::new(Arc::new(config)).unwrap();
+        while connection.is_handshaking() && connection.complete_io(&mut stream).is_ok() {}
+    });
+    address
+}

@@ -111,7 +111,7 @@ impl Rig {
         self.attempt_under(controls, |_| {}).await
     }
 
-    /// Runs the job once, with `each` looking at every report once it is stored.
+    /// Runs the job once, with `each` looking at every report before it is stored.
     pub(super) async fn attempt_under(
         &mut self,
         controls: watch::Receiver<Control>,
@@ -132,6 +132,7 @@ impl Rig {
             let mut reports = Vec::new();
             let mut buffer = Vec::new();
             while receiver.recv_many(&mut buffer, 1000).await > 0 {
+                buffer.iter().for_each(|(_, _, report)| each(report));
                 let writes: Vec<Write> = buffer.iter().filter_map(|(_, _, report)| self.write(report)).collect();
                 if !writes.is_empty() {
                     self.store.commit(Batch { writes, ..Batch::default() }).await.unwrap();
@@ -139,7 +140,6 @@ impl Rig {
                 }
                 for (job, attempt, report) in buffer.drain(..) {
                     assert_eq!((job, attempt), (self.job, AttemptNumber(self.attempts)));
-                    each(&report);
                     reports.push(report);
                 }
             }
