@@ -1,10 +1,15 @@
 //! The command line as clap sees it. What the words mean together is decided in each command's settings.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
-use clap::{ArgAction, Args, Parser, Subcommand, ValueHint};
+use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum, ValueHint};
 
+use super::duration;
 use super::exit_code::ExitCode;
+use super::get::{PolicyArguments, parse_cost_flags, parse_network};
+use crate::job::{CostFlags, Priority, Sha256, limits};
+use crate::network::Network;
 
 /// Fetches files over bad networks: what was fetched is kept, whatever happens, and WebAssembly policies decide when to try again,
 /// whether the network is worth its cost, and how to repair what failed.
@@ -13,7 +18,7 @@ use super::exit_code::ExitCode;
 #[command(subcommand_required = true, arg_required_else_help = true, propagate_version = true)]
 pub(crate) struct Cli {
     /// Tell what happens inside, on stderr; twice for more. BACKHAUL_LOG selects in detail, for example backhaul::transfer=trace
-    #[arg(short, long, global = true, action = ArgAction::Count)]
+    #[arg(short, long, global = true, action = ArgAction::Count, display_order = 100)]
     pub(crate) verbose: u8,
 
     #[command(subcommand)]
@@ -23,12 +28,155 @@ pub(crate) struct Cli {
 /// What can be done.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
+    /// Fetch files; the same command again goes on where it was
+    Get(Box<GetArguments>),
     /// Build policies
     #[command(subcommand, arg_required_else_help = true)]
     Policy(PolicyCommand),
     /// Show what the exit codes mean
     #[command(long_about = ExitCode::table())]
     ExitCodes,
+}
+
+const GET_EXAMPLES: &str = "\
+Examples:
+  backhaul get https://example.org/disk.iso
+  backhaul get https://example.org/a https://example.org/b -d downloads -j 2
+  backhaul get https://example.org/disk.iso -o /srv/disk.iso --sha256 HEX
+  backhaul get -i list.txt -d downloads --json
+  backhaul get https://example.org/disk.iso --policy mirrors --settings @mirrors.json
+
+Lists:
+A list has one file a line: URL [local-name] [sha256=HEX]. Local names are relative to -d DIR, or to the working directory, and \
+stay below it. Empty lines and lines that begin with # are left out.
+
+Going on:
+What is fetched is kept in part files beside the targets, and the job in a store below the state directory. A command that \
+fetches the same URLs to the same local names, with the same digests, is the same command: it goes on with what is there, \
+whatever ended the one before. Its options may differ; those of the last run hold. Ctrl-C suspends the job at a checkpoint, a \
+second Ctrl-C ends at once. When everything is there, the state is removed. Of two equal commands at once the second ends with \
+exit code 75.
+
+See `backhaul help exit-codes` for what the exit codes mean.";
+
+/// The fields are tested against it.
+pub(crate) const GET_JSON_HELP: &str = "\
+Print JSON lines to stdout: what happens, progress once a second, a summary at the end. Sizes are bytes; what is not known is null.
+
+Every line has \"type\":
+  job       once, first: id, state_dir, resumed, bytes_transferred (so far),
+            files_total, policies
+  event     number, at (Unix milliseconds), job, kind, and what the kind has; of a
+            file also its url and local_name
+  progress  state, bytes_transferred, bytes_total, files_transferred, files_total,
+            bytes_per_second, seconds_left,
+            waiting_on {code, detail, until, policy, error},
+            active [{file, local_name, bytes_transferred, bytes_total}]
+  degraded  detail: why nothing can be stored at present; null: it can again
+  error     exit_code, message, and of a job in ERROR its error {code, number,
+            context, class, http_status, file, url, local_name, description}
+            and advice
+  summary   once, last: exit_code, state, files_transferred, files_total,
+            bytes_transferred (durable), bytes_fetched (by this run),
+            elapsed_seconds
+Where nothing was begun, a line of type error is the only one.";
+
+/// The arguments of `get`.
+#[derive(Debug, Args)]
+#[command(after_long_help = GET_EXAMPLES, args_override_self = true)]
+pub(crate) struct GetArguments {
+    /// What to fetch; http:// or https://
+    #[arg(value_name = "URL", value_hint = ValueHint::Url)]
+    pub(crate) urls: Vec<String>,
+
+    /// Where the file shall appear, for a single URL; its directory must exist [default: the URL's last segment, in -d DIR]
+    #[arg(short, long, value_name = "FILE", value_hint = ValueHint::FilePath, conflicts_with = "directory")]
+    pub(crate) output: Option<PathBuf>,
+
+    /// Where the files shall appear; created if missing, as are the directories of local names below it [default: .]
+    #[arg(short, long, value_name = "DIR", value_hint = ValueHint::DirPath)]
+    pub(crate) directory: Option<PathBuf>,
+
+    /// A list of further files: one `URL [local-name] [sha256=HEX]` a line; - reads it from stdin
+    #[arg(short, long, value_name = "LIST", value_hint = ValueHint::FilePath)]
+    pub(crate) input: Vec<PathBuf>,
+
+    /// Files fetched at once, 1 to 64
+    #[arg(short = 'j', long, value_name = "N", default_value_t = 4,
+          value_parser = clap::value_parser!(u16).range(1..=i64::from(limits::PARALLEL_FILES_MAX)))]
+    pub(crate) parallel_files: u16,
+
+    /// What the file must hash to, for a single URL; other bytes never appear under the local name
+    #[arg(long, value_name = "HEX")]
+    pub(crate) sha256: Option<Sha256>,
+
+    /// A request header, or @FILE with one a line; sent to the origin of each URL only, and not where a redirect leads elsewhere
+    #[arg(short = 'H', long = "header", value_name = "NAME: VALUE|@FILE")]
+    pub(crate) headers: Vec<String>,
+
+    #[command(flatten)]
+    pub(crate) policies: PolicyArguments,
+
+    /// The level in the queue, as policies see it
+    #[arg(long, value_name = "P", default_value = "foreground")]
+    pub(crate) priority: PriorityArgument,
+
+    /// From a transient error to the next attempt; D is seconds, or 500ms, 1.5s, 2m, 3h, 7d
+    #[arg(long, value_name = "D", default_value = "5s", value_parser = duration::parse, allow_hyphen_values = true)]
+    pub(crate) minimum_retry_delay: Duration,
+
+    /// Without progress for so long, a transient error becomes final; 0: every error is final
+    #[arg(long, value_name = "D", default_value = "1h", value_parser = duration::parse, allow_hyphen_values = true)]
+    pub(crate) no_progress_timeout: Duration,
+
+    /// What the network is, for the policies: offline, or a cost (unrestricted, capped, below-cap, near-cap, overcap-charged,
+    /// overcap-throttled, usage-based) and roaming, congested, for example near-cap,roaming
+    #[arg(long, value_name = "NETWORK", default_value = "unrestricted", value_parser = parse_network, verbatim_doc_comment)]
+    pub(crate) network: Network,
+
+    /// On which networks the job may run: always, not-roaming, no-surcharge, standard, unrestricted, or BITS's bits as 0x80000021
+    #[arg(long, value_name = "FLAGS", default_value = "always", value_parser = parse_cost_flags)]
+    pub(crate) cost_flags: CostFlags,
+
+    /// The directory below which the state of each command lies [default: $XDG_STATE_HOME/backhaul/get]
+    #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
+    pub(crate) state_dir: Option<PathBuf>,
+
+    /// Replace files that stand under the local names; else they are an error, and stay
+    #[arg(long)]
+    pub(crate) overwrite: bool,
+
+    /// Print JSON lines to stdout: what happens, progress once a second, a summary at the end
+    #[arg(long, long_help = GET_JSON_HELP)]
+    pub(crate) json: bool,
+
+    /// Print errors only; with --json the error and the summary only
+    #[arg(short, long)]
+    pub(crate) quiet: bool,
+}
+
+/// BG_JOB_PRIORITY.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum PriorityArgument {
+    /// Beside the background jobs
+    Foreground,
+    /// First of the background levels
+    High,
+    /// The level of background jobs by default
+    Normal,
+    /// Last
+    Low,
+}
+
+impl From<PriorityArgument> for Priority {
+    fn from(argument: PriorityArgument) -> Self {
+        match argument {
+            PriorityArgument::Foreground => Self::Foreground,
+            PriorityArgument::High => Self::High,
+            PriorityArgument::Normal => Self::Normal,
+            PriorityArgument::Low => Self::Low,
+        }
+    }
 }
 
 /// What can be done with policies.

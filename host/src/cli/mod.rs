@@ -2,17 +2,21 @@
 //! take plain values. All text leaves through the one [`Printer`](printer::Printer), every end is an [`ExitCode`].
 
 mod arguments;
+mod duration;
 pub mod exit_code;
 mod failure;
+mod get;
 mod logging;
 mod policy;
-#[allow(dead_code, reason = "the commands that draw bars and print JSON are not all there yet")]
 mod printer;
+mod store;
+mod units;
 
 use clap::Parser as _;
 
 use self::arguments::{Cli, Command, PolicyCommand};
 use self::exit_code::ExitCode;
+use self::get::Logging;
 use self::printer::Printer;
 
 /// Parses the command line, runs the command, and says how the process shall end.
@@ -29,6 +33,10 @@ pub fn run() -> ExitCode {
     let printer = Printer::of_process();
     logging::start(cli.verbose);
     let result = match cli.command {
+        Command::Get(arguments) => {
+            let logging = if logging::is_wanted(cli.verbose) { Logging::On } else { Logging::Off };
+            get::run(&arguments, logging, &printer)
+        }
         Command::Policy(PolicyCommand::Build(arguments)) => policy::build(&arguments, &printer),
         Command::ExitCodes => {
             printer.result(ExitCode::table());
