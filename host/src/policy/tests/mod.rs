@@ -1,5 +1,7 @@
 //! The runtime with real components.
 
+mod mirrors;
+mod rebuilt;
 mod standard;
 
 use std::sync::LazyLock;
