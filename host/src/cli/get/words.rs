@@ -107,7 +107,7 @@ impl Story {
         match (*code, &progress.error) {
             // The head says it all.
             ("turn" | "network", _) => {}
-            ("retry_delay", Some(error)) => text.push_str(&format!(": {}", error.description)),
+            ("retry_delay", Some(error)) => text.push_str(&format!(": {}", self.briefly(error))),
             _ if detail.is_empty() => {}
             _ => text.push_str(&format!(": {detail}")),
         }
@@ -120,6 +120,15 @@ impl Story {
             text.push_str(&format!(", policy {policy}"));
         }
         Some(one_line(&text))
+    }
+
+    /// What failed, for a line that has little room: an address that a policy has changed since is told in full.
+    fn briefly(&self, error: &JobError) -> String {
+        let url = error.file.and_then(|file| self.names.get(file)).map(|file| file.remote_name.to_string());
+        match (error.http_status, url) {
+            (Some(status), Some(url)) if error.description.contains(&url) => format!("{status} from {url}"),
+            _ => error.description.clone(),
+        }
     }
 }
 

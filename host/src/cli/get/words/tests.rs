@@ -43,10 +43,7 @@ fn a_wait_says_what_failed_who_decided_and_when_it_ends() {
         story.waiting(&reading, UnixMillis(now)).unwrap()
     };
     let retry = || waiting_on("retry_delay", "tries again after: something", Some(5000), None);
-    assert_eq!(
-        text(&story, retry(), Some(unavailable()), 100),
-        "waiting for retry in 5 s: the origin answered 503 to http://h/1"
-    );
+    assert_eq!(text(&story, retry(), Some(unavailable()), 100), "waiting for retry in 5 s: 503 from http://h/1");
     assert_eq!(text(&story, retry(), None, 0), "waiting for retry in 5 s: tries again after: something");
     let hold = waiting_on("policy_hold", "only after 22:00", Some(90_000), Some("night"));
     let expected = "held by a policy in 1 min 30 s: only after 22:00, policy night";
@@ -56,7 +53,7 @@ fn a_wait_says_what_failed_who_decided_and_when_it_ends() {
     story.tell(&decided("retry", "retry_after"));
     assert_eq!(
         text(&story, retry(), Some(unavailable()), 0),
-        "waiting for retry in 5 s: the origin answered 503 to http://h/1, policy standard: retry_after"
+        "waiting for retry in 5 s: 503 from http://h/1, policy standard: retry_after"
     );
     assert_eq!(story.waiting(&reading(), UnixMillis(0)), None);
 }
