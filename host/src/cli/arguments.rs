@@ -30,7 +30,10 @@ pub(crate) struct Cli {
 pub(crate) enum Command {
     /// Fetch files; the same command again goes on where it was
     Get(Box<GetArguments>),
-    /// Build policies
+    /// Look into the directory of a store
+    #[command(subcommand, arg_required_else_help = true)]
+    Store(StoreCommand),
+    /// Build and inspect policies
     #[command(subcommand, arg_required_else_help = true)]
     Policy(PolicyCommand),
     /// Show what the exit codes mean
@@ -179,11 +182,35 @@ impl From<PriorityArgument> for Priority {
     }
 }
 
+/// What can be done with a store.
+#[derive(Debug, Subcommand)]
+pub(crate) enum StoreCommand {
+    /// Verify a store: its file, states and events, and its offsets against the part files. Changes nothing
+    Check(StoreCheckArguments),
+}
+
+/// The arguments of `store check`.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+The store must be at rest: one that another process works on is an error (exit code 75).
+Exit codes: 0 it is clean, 1 there are problems, and each is printed; see `backhaul help exit-codes` for the others.")]
+pub(crate) struct StoreCheckArguments {
+    /// The directory of the store, for example one below ~/.local/state/backhaul/get
+    #[arg(value_name = "DIR", value_hint = ValueHint::DirPath)]
+    pub(crate) directory: PathBuf,
+
+    /// Print one JSON object: {"clean": ..., "problems": [...]}
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
 /// What can be done with policies.
 #[derive(Debug, Subcommand)]
 pub(crate) enum PolicyCommand {
     /// Build a policy from its Rust source: a component that --policy takes
     Build(PolicyBuildArguments),
+    /// Show what a component is: its hooks, capabilities and settings
+    Inspect(PolicyInspectArguments),
 }
 
 /// The arguments of `policy build`.
@@ -201,6 +228,20 @@ pub(crate) struct PolicyBuildArguments {
     /// Where the component shall lie [default: the package's name with .wasm, in the working directory]
     #[arg(short, long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub(crate) output: Option<PathBuf>,
+}
+
+/// The arguments of `policy inspect`.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Nothing of it is run but its own description. Exit codes: 0 it is a policy that this program can load, 78 it is not, and why.")]
+pub(crate) struct PolicyInspectArguments {
+    /// A component's file, or the name of an embedded one (standard, mirrors)
+    #[arg(value_name = "FILE|NAME", value_hint = ValueHint::FilePath)]
+    pub(crate) policy: String,
+
+    /// Print one JSON object
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 #[cfg(test)]

@@ -14,7 +14,7 @@ mod units;
 
 use clap::Parser as _;
 
-use self::arguments::{Cli, Command, PolicyCommand};
+use self::arguments::{Cli, Command, PolicyCommand, StoreCommand};
 use self::exit_code::ExitCode;
 use self::get::Logging;
 use self::printer::Printer;
@@ -38,6 +38,8 @@ pub fn run() -> ExitCode {
             get::run(&arguments, logging, &printer)
         }
         Command::Policy(PolicyCommand::Build(arguments)) => policy::build(&arguments, &printer),
+        Command::Policy(PolicyCommand::Inspect(arguments)) => policy::inspect(&arguments, &printer),
+        Command::Store(StoreCommand::Check(arguments)) => store::check(&arguments, &printer),
         Command::ExitCodes => {
             printer.result(ExitCode::table());
             Ok(ExitCode::Success)

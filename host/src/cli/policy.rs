@@ -3,11 +3,15 @@
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
-use super::arguments::PolicyBuildArguments;
+use serde_json::{Value, json};
+
+use super::arguments::{PolicyBuildArguments, PolicyInspectArguments};
 use super::exit_code::ExitCode;
 use super::failure::Failure;
-use super::printer::{Printer, Tone};
+use super::printer::{Printer, Tone, one_line};
+use super::units;
 use crate::policy::build::{BuildRequest, Toolchain};
+use crate::policy::{self, CONTRACT_VERSION, Inspection, PolicySource, prebuilt};
 
 /// `policy build`: the component is written whole or not at all.
 pub(crate) fn build(arguments: &PolicyBuildArguments, printer: &Printer) -> Result<ExitCode, Failure> {
@@ -23,6 +27,105 @@ pub(crate) fn build(arguments: &PolicyBuildArguments, printer: &Printer) -> Resu
     write_whole(&output, &built.component)?;
     printer.result(format_args!("{}: {} bytes, sha256 {}", output.display(), built.component.len(), built.digest));
     Ok(ExitCode::Success)
+}
+
+/// `policy inspect`.
+pub(crate) fn inspect(arguments: &PolicyInspectArguments, printer: &Printer) -> Result<ExitCode, Failure> {
+    let source = match prebuilt::find(&arguments.policy) {
+        Some(prebuilt) => PolicySource::Embedded(prebuilt.name.to_owned()),
+        None => PolicySource::File(PathBuf::from(&arguments.policy)),
+    };
+    let inspection = policy::inspect(&source).map_err(|error| {
+        let failure = Failure::of(ExitCode::Policy, &error);
+        if arguments.json {
+            let fault = error.fault().map(policy::Fault::code);
+            let code = failure.code.number();
+            printer.json(&json!({ "type": "error", "exit_code": code, "message": failure.message, "fault": fault }));
+        }
+        failure
+    })?;
+    if arguments.json {
+        printer.json(&as_json(&inspection));
+    } else {
+        for (name, value) in rows(&inspection) {
+            printer.result(format_args!("{name:<13} {value}"));
+        }
+    }
+    Ok(ExitCode::Success)
+}
+
+/// What is shown to people: a name, and a value on one or more lines.
+fn rows(inspection: &Inspection) -> Vec<(&'static str, String)> {
+    let Inspection { name, bytes, digest, descriptor, exported, imports, memory_bytes } = inspection;
+    let list = |items: &mut dyn Iterator<Item = String>| match items.collect::<Vec<_>>() {
+        items if items.is_empty() => "none".to_owned(),
+        items => items.join(", "),
+    };
+    let not_asked = exported.iter().filter(|hook| !descriptor.hooks.contains(hook));
+    let mut rows = vec![
+        ("name", one_line(&descriptor.name)),
+        ("version", one_line(&descriptor.version)),
+        ("summary", one_line(&descriptor.summary)),
+        ("loaded as", one_line(&name.0)),
+        ("contract", format!("backhaul:policy {CONTRACT_VERSION}")),
+        ("hooks", list(&mut descriptor.hooks.iter().map(|hook| hook.name().to_owned()))),
+        ("not asked", list(&mut not_asked.map(|hook| hook.name().to_owned()))),
+        ("capabilities", list(&mut descriptor.capabilities.iter().map(|name| one_line(name)))),
+        ("imports", list(&mut imports.iter().map(|name| one_line(name)))),
+        ("memory", format!("{} to begin with", units::bytes(*memory_bytes))),
+        ("component", format!("{bytes} bytes, sha256 {digest}")),
+    ];
+    rows.retain(|(name, value)| !(*name == "not asked" && value == "none"));
+    if let Some(prebuilt) = prebuilt::all().iter().find(|prebuilt| prebuilt.origin.component == *digest) {
+        rows.push(("embedded", format!("built by {}", prebuilt.origin.toolchain)));
+    }
+    rows.push(("settings", settings(&descriptor.settings_schema)));
+    rows
+}
+
+/// The settings by their JSON schema, one a line; the schema itself where it describes none.
+fn settings(schema: &str) -> String {
+    let Ok(schema) = serde_json::from_str::<Value>(schema) else { return "none described".to_owned() };
+    let Some(properties) = schema["properties"].as_object().filter(|properties| !properties.is_empty()) else {
+        return schema.to_string();
+    };
+    let is_required =
+        |name: &String| schema["required"].as_array().is_some_and(|names| names.iter().any(|n| n == name));
+    let mut text = String::new();
+    for (name, property) in properties {
+        text.push_str(&format!("\n  {}", one_line(name)));
+        let kind = property["type"].as_str().map(str::to_owned);
+        let default = property.get("default").map(|value| format!("default {value}"));
+        let required = is_required(name).then(|| "required".to_owned());
+        let facts: Vec<_> = [kind, default, required].into_iter().flatten().collect();
+        if !facts.is_empty() {
+            text.push_str(&format!(" ({})", one_line(&facts.join(", "))));
+        }
+        if let Some(description) = property["description"].as_str() {
+            text.push_str(&format!(": {}", one_line(description)));
+        }
+    }
+    text
+}
+
+fn as_json(inspection: &Inspection) -> Value {
+    let Inspection { name, bytes, digest, descriptor, exported, imports, memory_bytes } = inspection;
+    let schema: Option<Value> = serde_json::from_str(&descriptor.settings_schema).ok();
+    json!({
+        "name": descriptor.name,
+        "version": descriptor.version,
+        "summary": descriptor.summary,
+        "loaded_as": name,
+        "contract": CONTRACT_VERSION,
+        "hooks": descriptor.hooks,
+        "exported_hooks": exported,
+        "capabilities": descriptor.capabilities,
+        "imports": imports,
+        "memory_bytes": memory_bytes,
+        "bytes": bytes,
+        "sha256": digest,
+        "settings_schema": schema,
+    })
 }
 
 /// `NAME.wasm` in the working directory, NAME being that of the crate's directory.
@@ -48,4 +151,17 @@ fn write_whole(output: &Path, bytes: &[u8]) -> Result<(), Failure> {
         Ok(())
     };
     write().map_err(|error| Failure::new(ExitCode::Output, format!("failed to write {}: {error}", output.display())))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn settings_are_listed_with_what_they_are() {
+        let schema = r#"{"properties": {"a": {"type": "number", "default": 1, "description": "x\ny"}, "b": {}}, "required": ["b"]}"#;
+        assert_eq!(settings(schema), "\n  a (number, default 1): x\u{fffd}y\n  b (required)");
+        assert_eq!(settings(""), "none described");
+        assert_eq!(settings(r#"{"type":"object"}"#), r#"{"type":"object"}"#);
+    }
 }

@@ -147,6 +147,23 @@ pub(super) fn examine(bytes: &[u8]) -> Result<Scan, Failed> {
 
 /// Compiles and tries a component. Blocks for as long as the compiler takes.
 pub(super) fn load(engine: &PolicyEngine, compiler: &mut Compiler, spec: Spec) -> Result<Policy, Failed> {
+    let (name, grants) = (spec.name.clone(), spec.grants.clone());
+    let Tried { guest, digest, descriptor, .. } = try_out(engine, compiler, spec)?;
+    let during = |what: &'static str| move |(fault, detail): Failed| (fault, format!("{what} failed: {detail}"));
+    flat(guest.validate_settings(engine, Box::new(NoFacts)), during("validate-settings"))?.map_err(refused)?;
+    Ok(Policy { name, digest, descriptor, grants, guest })
+}
+
+/// A component that was compiled and tried, and has said what it is. Its settings are not validated yet.
+pub(super) struct Tried {
+    pub(super) guest: Guest,
+    pub(super) digest: Sha256,
+    pub(super) descriptor: Descriptor,
+    pub(super) scan: Scan,
+}
+
+/// All of loading but the settings.
+pub(super) fn try_out(engine: &PolicyEngine, compiler: &mut Compiler, spec: Spec) -> Result<Tried, Failed> {
     let scan = examine(&spec.bytes)?;
     scan.check_imports()?;
     let exported = scan.hooks()?;
@@ -166,8 +183,7 @@ pub(super) fn load(engine: &PolicyEngine, compiler: &mut Compiler, spec: Spec) -
     check_descriptor(&descriptor, &exported)?;
     let guest = with_hooks(guest, &descriptor.hooks)?;
     flat(guest.check_shapes(engine, Box::new(NoFacts)), during("a trial instance"))?.map_err(|e| wrong_shape(&e))?;
-    flat(guest.validate_settings(engine, Box::new(NoFacts)), during("validate-settings"))?.map_err(refused)?;
-    Ok(Policy { name: spec.name, digest, descriptor, grants: spec.grants, guest })
+    Ok(Tried { guest, digest, descriptor, scan })
 }
 
 fn flat<A>(called: Called<A>, explain: impl Fn(Failed) -> Failed) -> Result<A, Failed> {

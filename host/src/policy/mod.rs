@@ -31,6 +31,7 @@ mod fit;
 mod grants;
 mod guest_state;
 mod hooked;
+mod inspect;
 pub mod prebuilt;
 mod quarantine;
 mod record;
@@ -52,6 +53,7 @@ pub use engine::{ENGINE_VERSION, MEMORY_BYTES_MAX};
 pub use error::PolicyError;
 pub use grants::{Capability, Grants, UnknownCapability};
 pub use guest_state::{JobFacts, NoFacts};
+pub use inspect::{Inspection, inspect};
 pub use registry::{Loaded, Policies};
 pub use scan::CONTRACT_VERSION;
 

@@ -51,7 +51,7 @@ async fn run_job(settings: &GetSettings, view: &mut dyn View, begun: Now) -> Res
             drop(reader);
             return Ok(summary(settings, ExitCode::Success, Some(*record), begun));
         }
-        Left::Job(record) => Some(record),
+        Left::Job { record, last_event } => Some((record, last_event)),
         Left::Nothing => None,
     };
     let taken = if left.is_none() { prepare::first_taken(&settings.files, &settings.properties) } else { None };
@@ -72,10 +72,10 @@ async fn run_job(settings: &GetSettings, view: &mut dyn View, begun: Now) -> Res
     let host = or_exit(&mut signals, Host::start(config)).await.map_err(of_host)?;
     let (events, degraded) = (host.events(), host.degraded());
     let resumed = left.is_some();
-    let record = match left {
-        Some(record) => *record,
+    let (record, last_event) = match left {
+        Some((record, last_event)) => (*record, last_event),
         None => match or_exit(&mut signals, host.create(spec(settings), settings.files.clone())).await {
-            Ok(record) => record,
+            Ok(record) => (record, 0),
             Err(error) => {
                 or_exit(&mut signals, host.shutdown()).await;
                 return Err(of_command(&error));
@@ -88,7 +88,7 @@ async fn run_job(settings: &GetSettings, view: &mut dyn View, begun: Now) -> Res
         resumed: resumed.then_some(record.bytes_transferred),
         policies: settings.policies.iter().map(PolicyChoice::name).collect(),
     });
-    let mut watch = Watch { host, job: record.id, events, degraded, last_event: 0, received: 0, unpublished: None };
+    let mut watch = Watch { host, job: record.id, events, degraded, last_event, received: 0, unpublished: None };
     let end = watch.run(view, &mut signals).await;
     watch.finish(settings, end, &mut signals, begun).await
 }
@@ -159,6 +159,10 @@ enum Turn {
 impl Watch {
     /// Sets the job going, and shows what happens until it ends.
     async fn run(&mut self, view: &mut dyn View, signals: &mut Signals) -> Result<End, Failure> {
+        // What happened since the host was started, and before anybody listened.
+        if let Some(end) = self.catch_up(view)? {
+            return Ok(end);
+        }
         // Whatever the job waits for, somebody asks for it now; one that runs already is not disturbed.
         match or_exit(signals, self.host.command(Command::Resume(self.job))).await {
             // It may be on its way to its end, or there already: the events tell.
@@ -222,7 +226,7 @@ impl Watch {
         }
     }
 
-    /// Reads from the journal what was missed while the view was busy.
+    /// Reads from the journal what was missed.
     fn catch_up(&mut self, view: &mut dyn View) -> Result<Option<End>, Failure> {
         let reader = self.host.reader().map_err(|error| of_store(&error))?;
         loop {

@@ -23,7 +23,12 @@ pub(crate) enum Left {
     /// Nothing that is of use.
     Nothing,
     /// A job that can go on.
-    Job(Box<JobRecord>),
+    Job {
+        /// With the options of this run.
+        record: Box<JobRecord>,
+        /// The number of the last event of the runs before.
+        last_event: u64,
+    },
     /// Everything is published: the run was killed before it could say so.
     Finished {
         /// The job.
@@ -62,12 +67,14 @@ async fn look_into(store: &Store, settings: &GetSettings) -> Result<Left, Failur
         return Err(Failure::new(ExitCode::StoreDamaged, message));
     }
     let headers = reader.headers(record.id).map_err(|error| of_store(&error))?;
+    // They are numbered from 1 without a gap.
+    let last_event = reader.counts().map_err(|error| of_store(&error))?.events;
     let writes = updates(&mut record, &headers, settings);
     if !writes.is_empty() {
         let batch = Batch { writes, ..Batch::default() };
         store.commit(batch).await.map_err(|error| of_store(&error))?;
     }
-    Ok(Left::Job(Box::new(record)))
+    Ok(Left::Job { record: Box::new(record), last_event })
 }
 
 /// What must be written so that the job has the options of this run.

@@ -166,6 +166,9 @@ fn line(names: &Names, event: &EventKind, detail: Detail) -> Option<(Tone, Strin
         EventKind::PolicyFault { policy, fault, note, .. } => {
             (Tone::Warning, format!("policy {policy} failed ({fault}): {note}; the fallback decides in its place"))
         }
+        EventKind::JobModified { fields } if detail == Detail::All => {
+            (Tone::Dim, format!("changed: {}", fields.join(", ")))
+        }
         EventKind::NetworkChanged { note, .. } => (Tone::Dim, format!("network: {note}")),
         // What ends the job is told at the end; the others come with a change of state.
         EventKind::JobCreated

@@ -120,7 +120,8 @@ fn a_job_goes_on_with_the_options_of_this_run() {
     settings.properties.priority = Priority::Low;
     settings.properties.overwrite = true;
     settings.headers = RequestHeaders(vec![("authorization".into(), "fresh".into())]);
-    let Ok(Left::Job(record)) = left(&settings) else { panic!("a job was left") };
+    let Ok(Left::Job { record, last_event }) = left(&settings) else { panic!("a job was left") };
+    assert_eq!(last_event, 1);
     assert_eq!((record.id, &record.properties), (before.id, &settings.properties));
 
     let store = Store::open(&settings.state_dir, OpenMode::Existing).unwrap().store;
@@ -136,7 +137,7 @@ fn a_job_goes_on_with_the_options_of_this_run() {
     drop(reader);
     wait(store.close()).unwrap();
 
-    assert!(matches!(left(&settings), Ok(Left::Job(_))));
+    assert!(matches!(left(&settings), Ok(Left::Job { last_event: 2, .. })));
     let store = Store::open(&settings.state_dir, OpenMode::Existing).unwrap().store;
     assert_eq!(store.reader().unwrap().events(0, 9, None).unwrap().len(), 2, "equal options change nothing");
 }
