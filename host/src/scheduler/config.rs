@@ -28,6 +28,9 @@ pub struct SchedulerConfig {
     pub hold_floor_ms: u64,
     /// Milliseconds between two looks at the free space that a job waits for. 5 s: soon enough for people, nothing for the disk.
     pub disk_probe_ms: u64,
+    /// Milliseconds until a job tries again although no more space is free than when it failed last: a quota is not seen from here.
+    /// A minute: such a try costs a request.
+    pub disk_retry_ms: u64,
     /// Bytes that must be free before a job of unknown remaining size tries again. 1 MiB: some progress for each try.
     pub disk_space_wanted_bytes: u64,
     /// Milliseconds until a job tries again that found no network although the host believes in one. 15 s: hosts without a source of
@@ -61,6 +64,7 @@ impl Default for SchedulerConfig {
             hold_reask_ms: 900_000,
             hold_floor_ms: 1_000,
             disk_probe_ms: 5_000,
+            disk_retry_ms: 60_000,
             disk_space_wanted_bytes: 1 << 20,
             network_probe_ms: 15_000,
             history: limits::HISTORY_MAX,

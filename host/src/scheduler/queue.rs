@@ -134,12 +134,13 @@ impl Queue {
         self.held.remove(&seat);
     }
 
-    /// The next ready job of a pool.
-    pub(super) fn first(&self, pool: Pool) -> Option<(Seat, JobId)> {
+    /// The next ready job of a pool: the first one if a slot is free, else the first one for which none is on its way.
+    pub(super) fn next(&self, pool: Pool) -> Option<(Seat, JobId)> {
+        let provided = if self.free(pool) > 0 { 0 } else { self.stopping(pool) };
         let background = Seat { level: Priority::High, turn: 0 };
         let next = match pool {
-            Pool::Foreground => self.ready.range(..background).next(),
-            Pool::Background => self.ready.range(background..).next(),
+            Pool::Foreground => self.ready.range(..background).nth(provided),
+            Pool::Background => self.ready.range(background..).nth(provided),
         };
         next.map(|(seat, job)| (*seat, *job))
     }
@@ -254,9 +255,9 @@ mod tests {
             let seat = queue.seat(level, end);
             queue.make_ready(seat, job(number));
         }
-        assert_eq!(queue.first(Pool::Foreground).unwrap().1, job(5));
+        assert_eq!(queue.next(Pool::Foreground).unwrap().1, job(5));
         let mut order = Vec::new();
-        while let Some((seat, job)) = queue.first(Pool::Background) {
+        while let Some((seat, job)) = queue.next(Pool::Background) {
             queue.leave(seat);
             order.push(job);
         }
@@ -270,10 +271,10 @@ mod tests {
         queue.make_ready(first, job(1));
         queue.make_ready(second, job(2));
         queue.hold(first, job(1));
-        assert_eq!(queue.first(Pool::Background), Some((second, job(2))));
+        assert_eq!(queue.next(Pool::Background), Some((second, job(2))));
         assert_eq!(queue.waiting(), 2);
         queue.release_all();
-        assert_eq!(queue.first(Pool::Background), Some((first, job(1))));
+        assert_eq!(queue.next(Pool::Background), Some((first, job(1))));
     }
 
     #[test]

@@ -28,7 +28,7 @@ impl Core {
             return;
         }
         for pool in Pool::ALL {
-            while let Some((seat, id)) = self.board.queue.first(pool) {
+            while let Some((seat, id)) = self.board.queue.next(pool) {
                 let look = match self.jobs.get_mut(&id) {
                     Some(job) => self.board.look(job, seat, pool),
                     None => {
@@ -40,10 +40,13 @@ impl Core {
                     Look::Next => {}
                     Look::Enough => break,
                     Look::Preempt(victim) => {
+                        let stopping = self.board.queue.stopping(pool);
                         if let Some(victim) = self.jobs.get_mut(&victim) {
                             self.board.take_slot_from(victim, End::Front);
                         }
-                        break;
+                        if self.board.queue.stopping(pool) == stopping {
+                            break;
+                        }
                     }
                 }
             }
@@ -89,8 +92,8 @@ impl Board {
                 None => self.ask_to_start(job, seat),
             };
         }
-        // A slot that is on its way, or kept for a job that is being asked about, settles this first.
-        if self.queue.reserved(pool) > 0 || self.queue.stopping(pool) > 0 {
+        // A slot that is kept for a job that is being asked about is not to be taken from another one as well.
+        if self.queue.reserved(pool) > 0 {
             return Look::Enough;
         }
         match (self.queue.victim(seat.level), admitted) {

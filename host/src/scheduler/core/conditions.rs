@@ -86,9 +86,10 @@ impl Core {
 
     pub(super) fn space(&mut self, id: JobId, bytes_available: u64) {
         if let Some(job) = self.jobs.get_mut(&id)
-            && let Place::Gated(Gate::Space(wanted)) = job.place
-            && bytes_available >= wanted
+            && let Place::Gated(Gate::Space(space)) = job.place
+            && space.is_open(bytes_available, self.board.now.boot)
         {
+            job.space_seen = Some(bytes_available);
             self.board.requeue(job, End::Tail);
         }
     }

@@ -3,7 +3,6 @@
 use super::super::input::{CommandError, Reply, RequestId};
 use super::super::queue::End;
 use super::super::step::{Effect, FileChange, StopReason, Write};
-use super::super::timers::TimerKind;
 use super::board::{Board, overwrite};
 use super::job::{Ending, EndingStage, Fallback, Gate, Job, Mark, Place};
 use crate::job::{
@@ -184,11 +183,7 @@ impl Board {
             return self.wait_for_retry(job, left_ms);
         }
         match job.record.error.as_ref().map(|error| error.code) {
-            Some(ErrorCode::DiskFull) => {
-                let wanted = self.space_wanted(job, None);
-                self.enter(job, Place::Gated(Gate::Space(wanted)));
-                self.timers.set(job.record.id, TimerKind::Gate, self.now.boot.plus(self.config.disk_probe_ms));
-            }
+            Some(ErrorCode::DiskFull) => self.wait_for_space(job, None),
             Some(ErrorCode::NetworkDisconnected) if !self.gates.connected() => {
                 self.enter(job, Place::Gated(Gate::Network));
             }

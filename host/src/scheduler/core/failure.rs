@@ -5,7 +5,7 @@ use super::super::queue::End;
 use super::super::step::StopReason;
 use super::super::timers::TimerKind;
 use super::board::{Board, seconds};
-use super::job::{Asked, Decision, Gate, Job, Place, Worker};
+use super::job::{Asked, Decision, Gate, Job, Place, Space, Worker};
 use super::reports::failure_of;
 use crate::clock::Now;
 use crate::job::{
@@ -59,10 +59,7 @@ impl Board {
         job.record.retry = None;
         self.apply(job, Transition::GateShut);
         let (gate, look_ms) = match failure.error.code {
-            ErrorCode::DiskFull => {
-                let wanted = self.space_wanted(job, Some(failure));
-                (Gate::Space(wanted), self.config.disk_probe_ms)
-            }
+            ErrorCode::DiskFull => return self.wait_for_space(job, Some(failure)),
             ErrorCode::NetworkDisconnected if !self.gates.connected() => {
                 return self.enter(job, Place::Gated(Gate::Network));
             }
@@ -80,9 +77,17 @@ impl Board {
         self.timers.set(job.record.id, TimerKind::Gate, self.now.boot.plus(look_ms));
     }
 
+    /// The job waits until there is space, as far as the host can see it.
+    pub(super) fn wait_for_space(&mut self, job: &mut Job, failure: Option<&Failure>) {
+        let wanted = self.space_wanted(job, failure);
+        let retry_at = self.now.boot.plus(self.config.disk_retry_ms);
+        self.enter(job, Place::Gated(Gate::Space(Space { wanted, more_than: job.space_seen, retry_at })));
+        self.timers.set(job.record.id, TimerKind::Gate, self.now.boot.plus(self.config.disk_probe_ms));
+    }
+
     /// Bytes that must be free before a job that found the disk full tries again: all that is missing of the file that failed, else
     /// of the job, so that no attempt is begun that must fail again.
-    pub(super) fn space_wanted(&self, job: &Job, failure: Option<&Failure>) -> u64 {
+    fn space_wanted(&self, job: &Job, failure: Option<&Failure>) -> u64 {
         let file = failure.and_then(|failure| failure.file.as_ref());
         let of_file = file.and_then(|file| Some(file.bytes_total?.saturating_sub(file.durable)));
         let of_job = job.record.bytes_total().map(|total| total.saturating_sub(job.record.bytes_transferred));

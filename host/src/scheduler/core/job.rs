@@ -34,6 +34,8 @@ pub(super) struct Job {
     pub(super) active: Stopwatch,
     /// Adds up `no_progress_ms`, on the boot clock less the time without a network.
     pub(super) idle: Stopwatch,
+    /// The free space with which it last tried, after it had found the disk full.
+    pub(super) space_seen: Option<u64>,
     /// Repairs by policies.
     pub(super) bucket: Bucket,
     /// The files that the last attempt touched last, for a plan that restarts one.
@@ -71,10 +73,29 @@ pub(super) enum Place {
 pub(super) enum Gate {
     /// There is a network again.
     Network,
-    /// So many bytes are free.
-    Space(u64),
+    /// There is space.
+    Space(Space),
     /// A time is over, by the wall clock as shown: nothing tells when the condition ends.
     Time(UnixMillis),
+}
+
+/// What a job that found the disk full waits for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Space {
+    /// So many bytes are free.
+    pub(super) wanted: u64,
+    /// And more than were free when it last tried in vain...
+    pub(super) more_than: Option<u64>,
+    /// ... unless it is later than this.
+    pub(super) retry_at: BootMillis,
+}
+
+impl Space {
+    /// Whether so many free bytes open the gate.
+    pub(super) fn is_open(self, bytes_available: u64, now: BootMillis) -> bool {
+        let more = self.more_than.is_none_or(|seen| bytes_available > seen);
+        bytes_available >= self.wanted && (more || now >= self.retry_at)
+    }
 }
 
 /// What is being decided about.
@@ -226,6 +247,7 @@ impl Job {
             origin_wait: None,
             active: Stopwatch::default(),
             idle: Stopwatch::default(),
+            space_seen: None,
             bucket: Bucket::default(),
             marks: VecDeque::new(),
         }

@@ -106,6 +106,7 @@ impl Board {
         record.no_progress_ms = 0;
         record.failures_in_row = 0;
         record.last_progress_at = Some(self.now.wall);
+        job.space_seen = None;
         if let Some(worker) = job.worker.as_deref_mut() {
             worker.new_bytes = worker.new_bytes.saturating_add(new_bytes);
         }

@@ -15,7 +15,7 @@ impl Board {
         let stored = job.record.state;
         let waiting = match &job.place {
             Place::Idle | Place::Running | Place::Deciding(_) | Place::Ending(_) => return (stored, None),
-            Place::Gated(Gate::Space(wanted)) => disk_full(*wanted),
+            Place::Gated(Gate::Space(space)) => disk_full(space.wanted),
             _ if !self.gates.connected() => no_network(),
             Place::Gated(Gate::Network) => no_network(),
             Place::Gated(Gate::Time(until)) => condition(job, *until),

@@ -136,7 +136,7 @@ impl Simulation {
             }
             (2 | 3, Some((index, file))) => Report::FileFinished {
                 progress: progress(*index, SIZE, Some(SIZE)),
-                new_bytes: SIZE - file.high_water,
+                new_bytes: SIZE.saturating_sub(file.high_water),
                 durable_before: file.durable,
                 integrity: Integrity::LengthOnly,
                 sized_before: file.sized.is_some(),

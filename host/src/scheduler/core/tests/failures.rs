@@ -402,6 +402,29 @@ fn a_full_disk_is_a_gate_that_opens_when_there_is_space() {
 }
 
 #[test]
+fn a_try_in_vain_waits_for_more_space_or_a_minute() {
+    let mut world = world();
+    let full = || Report::Failed(Box::new(failure(ErrorCode::DiskFull, FailureClass::Transient)));
+    let job = world.launch(1, 1, properties());
+    world.report(job, full());
+    world.feed(Input::Space { job, bytes_available: 2 << 20 });
+    assert_eq!(world.state(job), JobState::Connecting);
+    world.report(job, full());
+    world.feed(Input::Space { job, bytes_available: 2 << 20 });
+    assert_eq!(world.state(job), JobState::TransientError);
+    world.feed(Input::Space { job, bytes_available: 3 << 20 });
+    assert_eq!(world.state(job), JobState::Connecting);
+    world.report(job, full());
+    world.pass(60_000);
+    world.feed(Input::Space { job, bytes_available: 3 << 20 });
+    assert_eq!(world.state(job), JobState::Connecting, "a quota may have been raised meanwhile");
+    world.report(job, checkpoint(0, 10));
+    world.report(job, full());
+    world.feed(Input::Space { job, bytes_available: 2 << 20 });
+    assert_eq!(world.state(job), JobState::Connecting, "it was not in vain");
+}
+
+#[test]
 fn a_worker_that_stops_untold_has_failed() {
     let mut world = world();
     let job = world.launch(1, 1, properties());

@@ -71,6 +71,25 @@ fn a_higher_level_takes_the_slot_of_a_lower_one() {
 }
 
 #[test]
+fn as_many_lower_jobs_make_way_as_higher_ones_need() {
+    let mut world = World::new(SchedulerConfig { background_slots: 3, ..SchedulerConfig::default() });
+    for number in 1..=3 {
+        world.launch(number, 1, level(Priority::Low));
+    }
+    world.take_effects();
+    for number in 4..=5 {
+        world.launch(number, 1, level(Priority::Normal));
+    }
+    let stopped = |effect: &Effect| matches!(effect, Effect::StopWorker { .. });
+    assert_eq!(world.take_effects().iter().filter(|effect| stopped(effect)).count(), 2);
+    world.launch(6, 1, level(Priority::Low));
+    assert!(world.take_effects().is_empty());
+    world.report(job_id(3), Report::Stopped);
+    world.report(job_id(2), Report::Stopped);
+    assert_eq!(running(&world), [1, 4, 5].map(job_id));
+}
+
+#[test]
 fn a_worker_that_makes_way_can_still_be_told_to_stop_at_once() {
     let stop = |world: &mut World| {
         let reason = |effect| match effect {
