@@ -9,5 +9,5 @@ mod cases;
 #[expect(dead_code, unused_imports, reason = "not every fault is used by a case yet")]
 mod origin;
 #[cfg(test)]
-#[expect(dead_code, unused_imports, reason = "not every helper is used by a case yet")]
+#[expect(dead_code, reason = "not every helper is used by a case yet")]
 mod rig;

@@ -3,6 +3,7 @@
 //!
 //! Everything started here ends with the value that started it, also when a test fails.
 
+pub(crate) mod guest;
 mod process;
 mod scratch;
 mod servers;

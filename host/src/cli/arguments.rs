@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum, ValueHint};
 
+use super::demo::DemoArguments;
 use super::duration;
 use super::exit_code::ExitCode;
 use super::get::{PolicyArguments, parse_cost_flags, parse_network};
@@ -30,6 +31,8 @@ pub(crate) struct Cli {
 pub(crate) enum Command {
     /// Fetch files; the same command again goes on where it was
     Get(Box<GetArguments>),
+    /// Show a download that survives a bad network, with nothing else running
+    Demo(Box<DemoArguments>),
     /// Look into the directory of a store
     #[command(subcommand, arg_required_else_help = true)]
     Store(StoreCommand),

@@ -2,6 +2,7 @@
 //! take plain values. All text leaves through the one [`Printer`](printer::Printer), every end is an [`ExitCode`].
 
 mod arguments;
+mod demo;
 mod duration;
 pub mod exit_code;
 mod failure;
@@ -36,6 +37,10 @@ pub fn run() -> ExitCode {
         Command::Get(arguments) => {
             let logging = if logging::is_wanted(cli.verbose) { Logging::On } else { Logging::Off };
             get::run(&arguments, logging, &printer)
+        }
+        Command::Demo(arguments) => {
+            let logging = if logging::is_wanted(cli.verbose) { Logging::On } else { Logging::Off };
+            demo::run(&arguments, logging, &printer)
         }
         Command::Policy(PolicyCommand::Build(arguments)) => policy::build(&arguments, &printer),
         Command::Policy(PolicyCommand::Inspect(arguments)) => policy::inspect(&arguments, &printer),

@@ -25,9 +25,15 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 pub(crate) use self::network::{parse_cost_flags, parse_network};
-pub(crate) use self::policy::PolicyArguments;
+pub(crate) use self::policy::{PolicyArguments, PolicyChoice, resolve as resolve_policies, to_load};
+pub(crate) use self::progress::{Progress, WaitingLine};
+pub(crate) use self::rate::Rate;
+pub(crate) use self::session::{End, Watch, of_command, of_host, or_exit};
 use self::settings::{GetSettings, Surroundings};
+pub(crate) use self::signals::Signals;
+pub(crate) use self::take_up::finished;
 use self::view::Possible;
+pub(crate) use self::view::{Onlooker, failure_line};
 use self::words::Names;
 use super::arguments::GetArguments;
 use super::exit_code::ExitCode;

@@ -13,7 +13,7 @@ use super::progress::Progress;
 use super::settings::GetSettings;
 use super::signals::Signals;
 use super::take_up::{self, Left};
-use super::view::{Begin, Summary, View};
+use super::view::{Begin, Onlooker, Summary, View};
 use crate::cli::exit_code::ExitCode;
 use crate::cli::failure::Failure;
 use crate::cli::store::failure as of_store;
@@ -23,6 +23,7 @@ use crate::job::limits::DISPLAY_NAME_CHARS_MAX;
 use crate::job::{Direction, EventKind, JobError, JobId, JobRecord, JobSpec, JobState};
 use crate::policy::PolicyConfig;
 use crate::scheduler::{Command, CommandError, SchedulerConfig};
+use crate::store::Reader;
 use crate::transfer::TransferSettings;
 
 /// Events read from the journal at once, after some were missed.
@@ -70,7 +71,6 @@ async fn run_job(settings: &GetSettings, view: &mut dyn View, begun: Now) -> Res
         network: settings.network.clone(),
     };
     let host = or_exit(&mut signals, Host::start(config)).await.map_err(of_host)?;
-    let (events, degraded) = (host.events(), host.degraded());
     let resumed = left.is_some();
     let (record, last_event) = match left {
         Some((record, last_event)) => (*record, last_event),
@@ -88,7 +88,7 @@ async fn run_job(settings: &GetSettings, view: &mut dyn View, begun: Now) -> Res
         resumed: resumed.then_some(record.bytes_transferred),
         policies: settings.policies.iter().map(PolicyChoice::name).collect(),
     });
-    let mut watch = Watch { host, job: record.id, events, degraded, last_event, received: 0, unpublished: None };
+    let mut watch = Watch::new(host, record.id, last_event);
     let end = watch.run(view, &mut signals).await;
     watch.finish(settings, end, &mut signals, begun).await
 }
@@ -110,9 +110,12 @@ fn spec(settings: &GetSettings) -> JobSpec {
 
 /// How a job can end.
 #[derive(Debug, Clone, PartialEq)]
-enum End {
+pub(crate) enum End {
     /// Completed.
-    Completed { partial: Partial },
+    Completed {
+        /// Whether some of its files are missing.
+        partial: Partial,
+    },
     /// A policy cancelled it.
     Cancelled,
     /// It stopped, and waits for somebody.
@@ -123,8 +126,10 @@ enum End {
 
 /// Whether some files are missing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Partial {
+pub(crate) enum Partial {
+    /// Some are.
     Yes,
+    /// None is.
     No,
 }
 
@@ -135,7 +140,8 @@ impl Partial {
 }
 
 /// Looks on while the job runs.
-struct Watch {
+#[derive(Debug)]
+pub(crate) struct Watch {
     host: Host,
     job: JobId,
     events: broadcast::Receiver<Arc<NumberedEvent>>,
@@ -157,8 +163,19 @@ enum Turn {
 }
 
 impl Watch {
+    /// Looks on. `last_event` is the last one of the past: what comes after it in the journal is shown.
+    pub(crate) fn new(host: Host, job: JobId, last_event: u64) -> Self {
+        let (events, degraded) = (host.events(), host.degraded());
+        Self { host, job, events, degraded, last_event, received: 0, unpublished: None }
+    }
+
+    /// The host that the job is on.
+    pub(crate) const fn host(&self) -> &Host {
+        &self.host
+    }
+
     /// Sets the job going, and shows what happens until it ends.
-    async fn run(&mut self, view: &mut dyn View, signals: &mut Signals) -> Result<End, Failure> {
+    pub(crate) async fn run(&mut self, view: &mut dyn Onlooker, signals: &mut Signals) -> Result<End, Failure> {
         // What happened since the host was started, and before anybody listened.
         if let Some(end) = self.catch_up(view)? {
             return Ok(end);
@@ -199,7 +216,7 @@ impl Watch {
     }
 
     /// Shows an event, and says whether it ends the job.
-    fn event(&mut self, event: &NumberedEvent, view: &mut dyn View) -> Option<End> {
+    fn event(&mut self, event: &NumberedEvent, view: &mut dyn Onlooker) -> Option<End> {
         // What was read from the journal may come again.
         if event.number <= self.last_event {
             return None;
@@ -227,7 +244,7 @@ impl Watch {
     }
 
     /// Reads from the journal what was missed.
-    fn catch_up(&mut self, view: &mut dyn View) -> Result<Option<End>, Failure> {
+    fn catch_up(&mut self, view: &mut dyn Onlooker) -> Result<Option<End>, Failure> {
         let reader = self.host.reader().map_err(|error| of_store(&error))?;
         loop {
             let page = reader.events(self.last_event, JOURNAL_PAGE, None).map_err(|error| of_store(&error))?;
@@ -242,7 +259,7 @@ impl Watch {
         }
     }
 
-    fn tick(&mut self, view: &mut dyn View) -> Result<Option<End>, Failure> {
+    fn tick(&mut self, view: &mut dyn Onlooker) -> Result<Option<End>, Failure> {
         let Some(snapshot) = self.host.job(self.job) else {
             // It is final: the event that says how is on its way, or was missed.
             return self.catch_up(view);
@@ -267,22 +284,27 @@ impl Watch {
         }
     }
 
+    /// Stops the host. Returns the job as it is then, with the lock of the store; none if the store cannot be read any more.
+    pub(crate) async fn stop(self, signals: &mut Signals) -> Option<(JobRecord, Reader)> {
+        let reader = self.host.reader();
+        or_exit(signals, self.host.shutdown()).await;
+        let reader = reader.ok()?;
+        let record = reader.job(self.job).ok().flatten()?;
+        Some((record, reader))
+    }
+
     /// Stops the host, and removes the store if nothing is left to do.
     async fn finish(
-        mut self,
+        self,
         settings: &GetSettings,
         end: Result<End, Failure>,
         signals: &mut Signals,
         begun: Now,
     ) -> Result<Summary, Failure> {
-        if let Some(snapshot) = self.host.job(self.job) {
-            self.received = snapshot.progress.received;
-        }
-        let reader = self.host.reader();
-        or_exit(signals, self.host.shutdown()).await;
-        let end = end?;
+        let received = self.host.job(self.job).map_or(self.received, |snapshot| snapshot.progress.received);
         // A store that cannot be read any more was told of before.
-        let record = reader.as_ref().ok().and_then(|reader| reader.job(self.job).ok().flatten());
+        let (record, reader) = self.stop(signals).await.unzip();
+        let end = end?;
         let (code, error) = match end {
             End::Completed { partial: Partial::No } => (ExitCode::Success, None),
             End::Completed { partial: Partial::Yes } | End::Cancelled => (ExitCode::Incomplete, None),
@@ -294,7 +316,7 @@ impl Watch {
             remove_state(settings);
         }
         drop(reader);
-        Ok(Summary { error, bytes_fetched: self.received, ..summary(settings, code, record, begun) })
+        Ok(Summary { error, bytes_fetched: received, ..summary(settings, code, record, begun) })
     }
 }
 
@@ -321,14 +343,14 @@ fn summary(settings: &GetSettings, code: ExitCode, record: Option<JobRecord>, be
 
 /// Waits for something, and ends the process at once if a signal comes meanwhile: it is the second one, or nothing was begun yet. What is
 /// durable is safe from that as it is from SIGKILL.
-async fn or_exit<T>(signals: &mut Signals, work: impl Future<Output = T>) -> T {
+pub(crate) async fn or_exit<T>(signals: &mut Signals, work: impl Future<Output = T>) -> T {
     tokio::select! {
         result = work => result,
         () = signals.next() => std::process::exit(ExitCode::Interrupted.number().into()),
     }
 }
 
-fn of_host(error: HostError) -> Failure {
+pub(crate) fn of_host(error: HostError) -> Failure {
     match error {
         HostError::Store(error) => take_up::in_use_or(error),
         HostError::Policy(error) => Failure::of(ExitCode::Policy, &error),
@@ -336,7 +358,7 @@ fn of_host(error: HostError) -> Failure {
     }
 }
 
-fn of_command(error: &CommandError) -> Failure {
+pub(crate) fn of_command(error: &CommandError) -> Failure {
     let code = match error {
         CommandError::Store(_) => ExitCode::StoreUnusable,
         CommandError::Property(_) => ExitCode::Usage,

@@ -134,7 +134,7 @@ fn is_of(reader: &Reader, record: &JobRecord, settings: &GetSettings) -> Result<
 }
 
 /// The last job of the store, if it was completed whole, and its files still stand where it put them.
-fn finished(reader: &Reader) -> Result<Option<JobRecord>, StoreError> {
+pub(crate) fn finished(reader: &Reader) -> Result<Option<JobRecord>, StoreError> {
     let Some(job) = last_created(reader)? else { return Ok(None) };
     let is_whole =
         |record: &JobRecord| record.state == JobState::Acknowledged && record.files_transferred == record.files_total;

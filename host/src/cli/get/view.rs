@@ -56,18 +56,22 @@ pub(crate) struct Summary {
     pub(crate) elapsed_ms: u64,
 }
 
-/// Somebody who looks on.
-pub(crate) trait View {
-    /// How often [`View::progress`] is wanted.
+/// Somebody who looks on while a job runs.
+pub(crate) trait Onlooker {
+    /// How often [`Onlooker::progress`] is wanted.
     fn interval(&self) -> Duration;
-    /// The job is there, and runs.
-    fn begin(&mut self, begin: &Begin);
     /// Something happened.
     fn event(&mut self, event: &NumberedEvent);
     /// How far it is.
     fn progress(&mut self, progress: &Progress, now: Now);
     /// Nothing can be stored, or again.
     fn degraded(&mut self, detail: Option<&str>);
+}
+
+/// Somebody who looks on, and is told of the begin and the end of the run.
+pub(crate) trait View: Onlooker {
+    /// The job is there, and runs.
+    fn begin(&mut self, begin: &Begin);
     /// It is over.
     fn end(&mut self, summary: &Summary);
 }
@@ -103,12 +107,10 @@ struct Quiet<'a> {
     names: Names,
 }
 
-impl View for Quiet<'_> {
+impl Onlooker for Quiet<'_> {
     fn interval(&self) -> Duration {
         Duration::from_secs(1)
     }
-
-    fn begin(&mut self, _: &Begin) {}
 
     fn event(&mut self, _: &NumberedEvent) {}
 
@@ -119,6 +121,10 @@ impl View for Quiet<'_> {
             self.printer.error(detail);
         }
     }
+}
+
+impl View for Quiet<'_> {
+    fn begin(&mut self, _: &Begin) {}
 
     fn end(&mut self, summary: &Summary) {
         if !matches!(summary.code, ExitCode::Success | ExitCode::Interrupted) {

@@ -6,7 +6,7 @@ use std::time::Duration;
 use indicatif::{ProgressBar, ProgressStyle};
 
 use super::lines::tell_degraded;
-use super::{Begin, Summary, View, tell_begin, tell_end};
+use super::{Begin, Onlooker, Summary, View, tell_begin, tell_end};
 use crate::cli::get::progress::{ActiveFile, Progress};
 use crate::cli::get::rate::Rate;
 use crate::cli::get::words::{self, Detail, Names, Story};
@@ -67,13 +67,9 @@ impl<'a> Bars<'a> {
     }
 }
 
-impl View for Bars<'_> {
+impl Onlooker for Bars<'_> {
     fn interval(&self) -> Duration {
         Duration::from_millis(100)
-    }
-
-    fn begin(&mut self, begin: &Begin) {
-        tell_begin(self.printer, self.story.names(), begin);
     }
 
     fn event(&mut self, event: &NumberedEvent) {
@@ -115,6 +111,12 @@ impl View for Bars<'_> {
 
     fn degraded(&mut self, detail: Option<&str>) {
         tell_degraded(self.printer, detail);
+    }
+}
+
+impl View for Bars<'_> {
+    fn begin(&mut self, begin: &Begin) {
+        tell_begin(self.printer, self.story.names(), begin);
     }
 
     fn end(&mut self, summary: &Summary) {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use super::{Begin, Summary, View};
+use super::{Begin, Onlooker, Summary, View};
 use crate::cli::get::advice::advice;
 use crate::cli::get::progress::{Progress, WaitingLine};
 use crate::cli::get::rate::Rate;
@@ -144,20 +144,9 @@ const fn file_of(kind: &EventKind) -> Option<FileIndex> {
     }
 }
 
-impl View for Json<'_> {
+impl Onlooker for Json<'_> {
     fn interval(&self) -> Duration {
         Duration::from_secs(1)
-    }
-
-    fn begin(&mut self, begin: &Begin) {
-        self.print(&Line::Job {
-            id: begin.job,
-            state_dir: begin.state_dir.display().to_string(),
-            resumed: begin.resumed.is_some(),
-            bytes_transferred: begin.resumed.unwrap_or(0),
-            files_total: self.names.count(),
-            policies: &begin.policies,
-        });
     }
 
     fn event(&mut self, event: &NumberedEvent) {
@@ -192,6 +181,19 @@ impl View for Json<'_> {
 
     fn degraded(&mut self, detail: Option<&str>) {
         self.print(&Line::Degraded { detail });
+    }
+}
+
+impl View for Json<'_> {
+    fn begin(&mut self, begin: &Begin) {
+        self.print(&Line::Job {
+            id: begin.job,
+            state_dir: begin.state_dir.display().to_string(),
+            resumed: begin.resumed.is_some(),
+            bytes_transferred: begin.resumed.unwrap_or(0),
+            files_total: self.names.count(),
+            policies: &begin.policies,
+        });
     }
 
     fn end(&mut self, summary: &Summary) {

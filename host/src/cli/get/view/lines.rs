@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Begin, Summary, View, tell_begin, tell_end};
+use super::{Begin, Onlooker, Summary, View, tell_begin, tell_end};
 use crate::cli::get::progress::Progress;
 use crate::cli::get::rate::Rate;
 use crate::cli::get::words::{self, Detail, Names, Story};
@@ -37,15 +37,9 @@ impl<'a> Lines<'a> {
     }
 }
 
-impl View for Lines<'_> {
+impl Onlooker for Lines<'_> {
     fn interval(&self) -> Duration {
         Duration::from_millis(250)
-    }
-
-    fn begin(&mut self, begin: &Begin) {
-        tell_begin(self.printer, self.story.names(), begin);
-        let state_dir = begin.state_dir.display();
-        self.printer.note(Tone::Dim, format_args!("job {}, state in {state_dir}", begin.job));
     }
 
     fn event(&mut self, event: &NumberedEvent) {
@@ -73,6 +67,14 @@ impl View for Lines<'_> {
 
     fn degraded(&mut self, detail: Option<&str>) {
         tell_degraded(self.printer, detail);
+    }
+}
+
+impl View for Lines<'_> {
+    fn begin(&mut self, begin: &Begin) {
+        tell_begin(self.printer, self.story.names(), begin);
+        let state_dir = begin.state_dir.display();
+        self.printer.note(Tone::Dim, format_args!("job {}, state in {state_dir}", begin.job));
     }
 
     fn end(&mut self, summary: &Summary) {
