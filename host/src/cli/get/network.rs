@@ -46,7 +46,7 @@ pub(crate) fn parse_network(text: &str) -> Result<Network, NetworkError> {
         return Ok(Network { connected: false, interfaces: Vec::new(), route: None, ..Network::default() });
     }
     let mut cost = None;
-    let mut interface = Interface { name: "command-line".into(), ..Interface::default() };
+    let mut interface = Interface { name: "network".into(), ..Interface::default() };
     for word in text.split(',') {
         let named = COSTS.iter().find(|(name, _)| *name == word).map(|(_, state)| *state);
         let is_new = match (word, named) {

@@ -19,8 +19,29 @@ use crate::job::{FileIndex, JobState};
 /// Files that have a bar of their own; more would push the total off the screen.
 const FILE_BARS_MAX: usize = 16;
 
-/// Columns of a file's name before its bar.
-const NAME_COLUMNS: usize = 28;
+/// Milliseconds that each frame of a spinner stands.
+const FRAME_MS: u64 = 100;
+
+/// What turns where no size is known.
+const FRAMES: [char; 4] = ['|', '/', '-', '\\'];
+
+/// How the columns of a line are shared out between name and bar; what is left is for the numbers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Columns {
+    name: usize,
+    bar: usize,
+}
+
+impl Columns {
+    /// For a terminal of so many columns.
+    const fn of(terminal: u16) -> Self {
+        match terminal {
+            0..72 => Self { name: 12, bar: 8 },
+            72..100 => Self { name: 20, bar: 12 },
+            _ => Self { name: 28, bar: 24 },
+        }
+    }
+}
 
 /// The bars.
 #[derive(Debug)]
@@ -34,20 +55,15 @@ pub(super) struct Bars<'a> {
 
 impl<'a> Bars<'a> {
     pub(super) fn new(printer: &'a Printer, names: Names) -> Self {
-        let total = printer.bars().add(ProgressBar::no_length());
-        total.set_style(style(printer, Known::No));
-        Self {
-            printer,
-            story: Story::new(names, Detail::Trouble),
-            rate: Rate::default(),
-            total,
-            files: BTreeMap::new(),
-        }
+        let total = printer.bars().add(bar());
+        let story = Story::new(names, Detail::Trouble);
+        Self { printer, story, rate: Rate::default(), total, files: BTreeMap::new() }
     }
 
     /// A bar for each active file, none for the others. A single file is its own total.
-    fn draw_files(&mut self, active: &[ActiveFile]) {
-        let shown = if self.story.names().count() == 1 { &[] } else { &active[..active.len().min(FILE_BARS_MAX)] };
+    fn draw_files(&mut self, active: &[ActiveFile], columns: Columns, now: Now) {
+        let names = self.story.names();
+        let shown = if names.count() == 1 { &[] } else { &active[..active.len().min(FILE_BARS_MAX)] };
         self.files.retain(|file, bar| {
             let stays = shown.iter().any(|active| active.file == *file);
             if !stays {
@@ -57,13 +73,36 @@ impl<'a> Bars<'a> {
             stays
         });
         for active in shown {
-            let bar = self.files.entry(active.file).or_insert_with(|| {
-                let bar = self.printer.bars().insert_before(&self.total, ProgressBar::no_length());
-                bar.set_prefix(shortened(&self.story.names().local(active.file), NAME_COLUMNS));
-                bar
-            });
-            set(self.printer, bar, active.bytes_transferred, active.bytes_total, String::new());
+            let part = Part { done: active.bytes_transferred, total: active.bytes_total };
+            let text = line(columns, &names.local(active.file), part, &size(part), now);
+            let new = || self.printer.bars().insert_before(&self.total, bar());
+            self.files.entry(active.file).or_insert_with(new).set_message(text);
         }
+    }
+
+    fn draw_total(&self, progress: &Progress, columns: Columns, now: Now) {
+        let of_bytes = Part { done: progress.bytes_transferred, total: progress.bytes_total };
+        let names = self.story.names();
+        let name = match names.count() {
+            1 => names.local(FileIndex(0)),
+            count => format!("{} of {}", progress.files_transferred, files(count as u64)),
+        };
+        let part = match progress.bytes_total {
+            // Sizes come with the files one after the other: until all are known, files are counted instead.
+            None if names.count() > 1 => {
+                Part { done: progress.files_transferred.into(), total: Some(progress.files_total.into()) }
+            }
+            _ => of_bytes,
+        };
+        let happens = match (self.story.waiting(progress, now.wall), progress.state) {
+            (Some(waiting), _) => waiting,
+            (None, JobState::Connecting) => "connecting".to_owned(),
+            (None, JobState::Queued) => "waiting for its turn".to_owned(),
+            (None, JobState::Transferred) => "giving the files their names".to_owned(),
+            (None, _) => words::speed(progress, &self.rate).unwrap_or_default(),
+        };
+        let message = format!("{}  {happens}", size(of_bytes));
+        self.total.set_message(line(columns, &name, part, &message, now));
     }
 }
 
@@ -80,33 +119,10 @@ impl Onlooker for Bars<'_> {
 
     fn progress(&mut self, progress: &Progress, now: Now) {
         self.rate.sample(now.boot, progress.bytes_received);
-        self.draw_files(&progress.active);
-        let name = match self.story.names().count() {
-            1 => self.story.names().local(FileIndex(0)),
-            count => format!("{} of {}", progress.files_transferred, files(count as u64)),
-        };
-        self.total.set_prefix(shortened(&name, NAME_COLUMNS));
-        let message = match (self.story.waiting(progress, now.wall), progress.state) {
-            (Some(waiting), _) => waiting,
-            (None, JobState::Connecting) => "connecting".to_owned(),
-            (None, JobState::Queued) => "waiting for its turn".to_owned(),
-            (None, JobState::Transferred) => "giving the files their names".to_owned(),
-            (None, _) => words::speed(progress, &self.rate).unwrap_or_default(),
-        };
-        match progress.bytes_total {
-            // Sizes come with the files one after the other: until all are known, files are counted instead.
-            None if self.story.names().count() > 1 => {
-                let message = format!("{}  {message}", bytes(progress.bytes_transferred));
-                set_bar(
-                    self.printer,
-                    &self.total,
-                    progress.files_transferred.into(),
-                    Some(progress.files_total.into()),
-                    message,
-                );
-            }
-            total => set(self.printer, &self.total, progress.bytes_transferred, total, message),
-        }
+        // Read each time: terminals change their width.
+        let columns = Columns::of(console::Term::stderr().size().1);
+        self.draw_files(&progress.active, columns, now);
+        self.draw_total(progress, columns, now);
     }
 
     fn degraded(&mut self, detail: Option<&str>) {
@@ -120,73 +136,92 @@ impl View for Bars<'_> {
     }
 
     fn end(&mut self, summary: &Summary) {
-        self.draw_files(&[]);
+        for (_, bar) in std::mem::take(&mut self.files) {
+            bar.finish_and_clear();
+            self.printer.bars().remove(&bar);
+        }
         self.total.finish_and_clear();
         self.printer.bars().remove(&self.total);
         tell_end(self.printer, self.story.names(), summary);
     }
 }
 
-/// Whether a size is known.
+/// How much of what is there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Known {
-    Yes,
-    No,
+struct Part {
+    done: u64,
+    total: Option<u64>,
 }
 
-/// Draws a bar of bytes.
-fn set(printer: &Printer, bar: &ProgressBar, done: u64, total: Option<u64>, message: String) {
-    let size = match total {
-        Some(total) => format!("{} / {}", bytes(done), bytes(total)),
-        None => bytes(done),
-    };
-    let message = if message.is_empty() { size } else { format!("{size}  {message}") };
-    set_bar(printer, bar, done, total, message);
+/// A line that is told as it is, cut at the width of the terminal.
+fn bar() -> ProgressBar {
+    let style = ProgressStyle::with_template("{wide_msg}").expect("the template is constant, and made by a test");
+    ProgressBar::no_length().with_style(style)
 }
 
-fn set_bar(printer: &Printer, bar: &ProgressBar, done: u64, total: Option<u64>, message: String) {
-    let known = if total.is_some() { Known::Yes } else { Known::No };
-    if bar.length() != total {
-        match total {
-            Some(total) => bar.set_length(total),
-            None => bar.unset_length(),
-        }
-        bar.set_style(style(printer, known));
+fn size(part: Part) -> String {
+    match part.total {
+        Some(total) => format!("{} / {}", bytes(part.done), bytes(total)),
+        None => bytes(part.done),
     }
-    bar.set_message(message);
-    bar.set_position(done);
-    bar.tick();
 }
 
-fn style(printer: &Printer, known: Known) -> ProgressStyle {
-    let template = match (known, printer.has_colours()) {
-        (Known::Yes, true) => "{prefix:28} [{bar:24.cyan/dim}] {percent:>3} %  {wide_msg}",
-        (Known::Yes, false) => "{prefix:28} [{bar:24}] {percent:>3} %  {wide_msg}",
-        (Known::No, _) => "{prefix:28} {spinner} {wide_msg}",
+/// Name, bar and percentage, and a message; a spinner where no size is known.
+fn line(columns: Columns, name: &str, part: Part, message: &str, now: Now) -> String {
+    let name = shortened(name, columns.name);
+    let padding = " ".repeat(columns.name.saturating_sub(console::measure_text_width(&name)));
+    let Some(total) = part.total else {
+        let frame = usize::try_from(now.boot.0 / FRAME_MS).unwrap_or(0) % FRAMES.len();
+        return format!("{name}{padding} {} {message}", FRAMES[frame]);
     };
-    ProgressStyle::with_template(template)
-        .expect("the templates are constant, and drawn by a test")
-        .progress_chars("=> ")
+    let share = |of: u64| match total {
+        0 => of,
+        _ => u64::try_from(u128::from(part.done.min(total)) * u128::from(of) / u128::from(total)).unwrap_or(of),
+    };
+    let filled = usize::try_from(share(columns.bar as u64)).unwrap_or(columns.bar);
+    let (full, empty) = ("=".repeat(filled), " ".repeat(columns.bar - filled));
+    format!("{name}{padding} [{full}{empty}] {:>3} %  {message}", share(100))
 }
 
 /// The name in so many columns: its end is what tells names apart.
 fn shortened(name: &str, columns: usize) -> String {
-    let count = name.chars().count();
-    match count <= columns {
-        true => name.to_owned(),
-        false => std::iter::once('…').chain(name.chars().skip(count + 1 - columns)).collect(),
+    let mut rest = name.chars();
+    let mut text = name.to_owned();
+    while console::measure_text_width(&text) > columns && rest.next().is_some() {
+        text = format!("…{}", rest.as_str());
     }
+    text
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::clock::BootMillis;
+
+    fn at(boot: u64) -> Now {
+        Now { boot: BootMillis(boot), ..Now::default() }
+    }
 
     #[test]
-    fn the_templates_can_be_read() {
-        let printer = Printer::of_process();
-        for known in [Known::Yes, Known::No] {
-            let _ = style(&printer, known);
+    fn a_line_shows_name_share_and_message() {
+        let _ = bar();
+        let columns = Columns::of(80);
+        let half = Part { done: 50, total: Some(100) };
+        assert_eq!(line(columns, "a", half, "x", at(0)), "a                    [======      ]  50 %  x");
+        let all = Part { done: 101, total: Some(100) };
+        assert_eq!(line(columns, "a", all, "x", at(0)), "a                    [============] 100 %  x");
+        let empty = Part { done: 0, total: Some(0) };
+        assert_eq!(line(columns, "a", empty, "x", at(0)), "a                    [============] 100 %  x");
+        let unknown = Part { done: 5, total: None };
+        assert_eq!(line(columns, "a", unknown, "x", at(150)), "a                    / x");
+    }
+
+    #[test]
+    fn narrow_terminals_have_room_for_numbers() {
+        for terminal in [40, 60, 80, 100, 200] {
+            let columns = Columns::of(terminal);
+            let text = line(columns, &"n".repeat(300), Part { done: 1, total: Some(1) }, "", at(0));
+            assert!(console::measure_text_width(&text) < usize::from(terminal), "{text}");
         }
     }
 
@@ -194,6 +229,6 @@ mod tests {
     fn long_names_keep_their_end() {
         assert_eq!(shortened("abcdef", 6), "abcdef");
         assert_eq!(shortened("abcdefg", 6), "…cdefg");
-        assert_eq!(shortened("äöüäöüä", 6).chars().count(), 6);
+        assert!(console::measure_text_width(&shortened(&"漢".repeat(30), 12)) <= 12);
     }
 }
