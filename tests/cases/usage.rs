@@ -117,3 +117,37 @@ fn help_and_exit_codes_are_told_and_a_closed_pipe_is_no_failure() {
     Backhaul::new().run().expect_code(USAGE);
     Backhaul::new().arg("nonsense").run().expect_code(USAGE);
 }
+
+/// Commands that look into something, what they are given, their exit code, and what the error must say.
+const UNUSABLE: [(&[&str], i32, &str); 7] = [
+    (&["store", "check", "missing"], 73, "there is no store in missing"),
+    (&["store", "check", "."], 73, "there is no store in"),
+    (&["store", "check", "list"], 73, "list"),
+    (&["policy", "inspect", "list"], 78, "not_a_component"),
+    (&["policy", "inspect", "nobody"], 78, "nobody"),
+    (&["policy", "inspect", "."], 78, "policy build"),
+    (&["policy", "build", "."], 78, "Cargo.toml"),
+];
+
+#[test]
+fn what_cannot_be_looked_into_has_its_own_exit_code() {
+    let scratch = scratch();
+    for (words, code, expected) in UNUSABLE {
+        let command = Backhaul::new().args(words.iter().copied()).current_dir(scratch.path().to_str().unwrap());
+        let finished = command.run();
+        // Where no compiler can be found that is what is told first.
+        let told = finished.stderr.iter().any(|line| line.contains(expected) || line.contains("found no Rust"));
+        assert!(finished.code == Some(code) && told, "{expected:?} expected: {finished}");
+        assert_eq!(names_in(scratch.path()), ["bad-list", "list"], "{finished}");
+    }
+}
+
+#[test]
+fn a_policy_that_is_refused_leaves_nothing_behind() {
+    let scratch = scratch();
+    let finished = get(&scratch).args([URL, "-d", "new", "--policy", "./list"]).run().expect_code(78);
+    assert!(finished.output().contains("not_a_component"), "{finished}");
+    let settings = ["--policy", "mirrors", "--settings", r#"{"mirrors": []}"#];
+    get(&scratch).args([URL, "-d", "new"]).args(settings).run().expect_code(78);
+    assert_eq!(names_in(scratch.path()), ["bad-list", "list"], "{finished}");
+}

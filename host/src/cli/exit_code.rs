@@ -150,6 +150,14 @@ mod tests {
     }
 
     #[test]
+    fn the_readme_has_the_same_numbers() {
+        let readme = include_str!("../../../README.md");
+        let section = readme.split("## Exit codes").nth(1).unwrap().split("\n## ").next().unwrap();
+        let rows = section.lines().filter_map(|line| line.strip_prefix("| ")?.split(' ').next()?.parse().ok());
+        assert_eq!(rows.collect::<Vec<u8>>(), ExitCode::ALL.map(ExitCode::number));
+    }
+
+    #[test]
     fn the_table_has_a_line_for_each_and_fits_a_terminal() {
         let table = ExitCode::table();
         for code in ExitCode::ALL {

@@ -59,9 +59,6 @@ async fn run_job(settings: &GetSettings, view: &mut dyn View, begun: Now) -> Res
     if let Some(error) = taken {
         return Ok(Summary { error: Some(error), ..summary(settings, ExitCode::Failed, None, begun) });
     }
-    if let Err(error) = prepare::local_directories(&settings.files) {
-        return Ok(Summary { error: Some(error), ..summary(settings, ExitCode::Failed, None, begun) });
-    }
     let config = HostConfig {
         state_dir: settings.state_dir.clone(),
         scheduler: SchedulerConfig::for_one_job(),
@@ -72,15 +69,22 @@ async fn run_job(settings: &GetSettings, view: &mut dyn View, begun: Now) -> Res
     };
     let host = or_exit(&mut signals, Host::start(config)).await.map_err(of_host)?;
     let resumed = left.is_some();
-    let (record, last_event) = match left {
-        Some((record, last_event)) => (*record, last_event),
-        None => match or_exit(&mut signals, host.create(spec(settings), settings.files.clone())).await {
-            Ok(record) => (record, 0),
-            Err(error) => {
-                or_exit(&mut signals, host.shutdown()).await;
-                return Err(of_command(&error));
-            }
-        },
+    let created = match left {
+        Some((record, last_event)) => Ok((*record, last_event)),
+        None => create(&host, settings, &mut signals).await.map(|record| (record, 0)),
+    };
+    let (record, last_event) = match created {
+        Ok(created) => created,
+        Err(refused) => {
+            or_exit(&mut signals, host.shutdown()).await;
+            return match refused {
+                Refused::Directory(error) => {
+                    remove_state(settings);
+                    Ok(Summary { error: Some(error), ..summary(settings, ExitCode::Failed, None, begun) })
+                }
+                Refused::Job(error) => Err(of_command(&error)),
+            };
+        }
     };
     view.begin(&Begin {
         job: record.id,
@@ -91,6 +95,21 @@ async fn run_job(settings: &GetSettings, view: &mut dyn View, begun: Now) -> Res
     let mut watch = Watch::new(host, record.id, last_event);
     let end = watch.run(view, &mut signals).await;
     watch.finish(settings, end, &mut signals, begun).await
+}
+
+/// Why there is no job.
+enum Refused {
+    /// A directory could not be created.
+    Directory(JobError),
+    /// The host did not take it.
+    Job(CommandError),
+}
+
+/// Creates the job, and the directories of its files: only now, so that whatever was refused before leaves none behind.
+async fn create(host: &Host, settings: &GetSettings, signals: &mut Signals) -> Result<JobRecord, Refused> {
+    prepare::local_directories(&settings.files).map_err(Refused::Directory)?;
+    let created = host.create(spec(settings), settings.files.clone());
+    or_exit(signals, created).await.map_err(Refused::Job)
 }
 
 fn spec(settings: &GetSettings) -> JobSpec {
