@@ -82,3 +82,11 @@ impl Stopwatch {
         self.0.elapsed()
     }
 }
+
+/// The time that this thread has computed for: it stands still while others have the processor.
+#[must_use]
+pub fn thread_time() -> std::time::Duration {
+    let time = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
+    let seconds = u64::try_from(time.tv_sec).unwrap_or(0);
+    std::time::Duration::new(seconds, u32::try_from(time.tv_nsec).unwrap_or(0))
+}

@@ -20,7 +20,8 @@ const STACK_BYTES: usize = 8 << 20;
 
 type Compiled = Result<Component, Failed>;
 
-/// Owns what was compiled, and the threads that still compile.
+/// Owns what was compiled, and the threads that still compile: the next load joins those that are through. Nothing can stop a compiler, so
+/// one that is at work when the host ends, ends with the process; it holds nothing but its own input and the engine.
 #[derive(Default)]
 pub(super) struct Compiler {
     kept: HashMap<Sha256, Component>,

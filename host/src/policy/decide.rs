@@ -3,11 +3,11 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use super::chain::{self, Turn, Verdicts as _, Winner};
+use super::chain::{self, Turn, Verdicts as _};
 use super::clamp::{Bounds, Checked};
 use super::component::Policy;
 use super::config::{AdmitOnFault, OnFault};
-use super::contract::{Hook, Reason, Verdict, limits};
+use super::contract::{Hook, Reason, Verdict};
 use super::grants::Grants;
 use super::guest_state::{JobFacts, Sight};
 use super::hooked::{AnyVerdict, Hooked};
@@ -15,62 +15,20 @@ use super::quarantine::Standing;
 use super::record::{self, Keep, Question};
 use super::redact::Removed;
 use super::registry::{Entry, Member, Shared};
-use super::{BUILT_IN, DecisionRow, Fault, Memo, Outcome, Source, times};
+use super::tally::{Answered, Tally, microseconds, position_number, set_memo};
+use super::{Fault, Memo, Outcome, times};
 use crate::clock::{Stopwatch, UnixMillis};
-use crate::job::{DecisionId, JobId, PolicyName};
-use crate::scheduler::{self, AdmitAnswer, Answer, Ask, Because, RecoverAnswer, RetryAnswer};
+use crate::job::{JobId, PolicyName};
+use crate::scheduler::{self, AdmitAnswer, Answer, Ask, RecoverAnswer, RetryAnswer};
 
-/// Last verdicts that are remembered for `on_fault = last_good`; beyond that none are until some are forgotten with their jobs.
+/// Last verdicts that are remembered for `on_fault = last_good`, some 2 MiB. Beyond that any other is forgotten: the built-in default then
+/// stands in for its policy.
 const LAST_GOOD_MAX: usize = 10_000;
-
-/// The answer to a question, with everything that is to be stored with it.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Answered {
-    /// For the core.
-    pub answer: Answer,
-    /// For the decision log, in the order of the chain.
-    pub decisions: Vec<DecisionRow>,
-    /// For the same transaction.
-    pub memos: Vec<Memo>,
-    /// For the journal.
-    pub faults: Vec<FaultReport>,
-}
-
-/// A policy failed to answer properly.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct FaultReport {
-    /// Who.
-    pub policy: PolicyName,
-    /// The question.
-    pub decision: Option<DecisionId>,
-    /// What kind.
-    pub fault: Fault,
-    /// For people, redacted, and what it has cost the policy.
-    pub detail: String,
-}
 
 /// Answers questions. Owned by the policy thread; a second one without policies answers where there is nobody to ask.
 pub(super) struct Decider {
     shared: Arc<Shared>,
     last_good: HashMap<(JobId, PolicyName, Hook), AnyVerdict>,
-}
-
-/// A question whose policies have been asked.
-struct Run<C: Hooked> {
-    turns: Vec<Turn<C::Verdict>>,
-    built_in: Checked<C::Verdict>,
-    /// As it came, before the checks.
-    built_in_answer: Verdict<C::Verdict>,
-    /// As the last policy was given it. Shared with its row.
-    context: Arc<C>,
-    /// Rows, and the turn that each belongs to.
-    rows: Vec<(usize, DecisionRow)>,
-    memos: Vec<Memo>,
-    faults: Vec<FaultReport>,
-    /// Why policies were not asked.
-    notes: Vec<String>,
-    question: Question,
-    stopwatch: Stopwatch,
 }
 
 /// Whether the chain goes on once somebody has decided.
@@ -89,21 +47,21 @@ impl Decider {
     pub(super) fn answer(&mut self, ask: &Ask, members: &[Member], facts: Box<dyn JobFacts>) -> Answered {
         match &ask.question {
             scheduler::Question::Retry(context) => {
-                let (run, _) = self.run(ask, context.as_ref().clone(), members, facts, Asking::UntilDecided);
-                let winner = chain::first_to_decide(&run.turns);
-                run.finish(winner, members, |verdict, because| {
+                let (tally, _) = self.run(ask, context.as_ref().clone(), members, facts, Asking::UntilDecided);
+                let winner = chain::first_to_decide(&tally.turns);
+                tally.finish(winner, members, |verdict, because| {
                     Answer::Retry(RetryAnswer { retry_after_ms: chain::retry_after(&verdict), because })
                 })
             }
             scheduler::Question::Admit(context) => {
-                let (run, _) = self.run(ask, context.as_ref().clone(), members, facts, Asking::Everybody);
-                let (admission, winner) = chain::most_restrictive(&run.turns, &run.built_in.verdict);
-                run.finish(winner, members, |_, because| Answer::Admit(AdmitAnswer { admission, because }))
+                let (tally, _) = self.run(ask, context.as_ref().clone(), members, facts, Asking::Everybody);
+                let (admission, winner) = chain::most_restrictive(&tally.turns, &tally.built_in.verdict);
+                tally.finish(winner, members, |_, because| Answer::Admit(AdmitAnswer { admission, because }))
             }
             scheduler::Question::Recover(context) => {
-                let (run, mut facts) = self.run(ask, context.as_ref().clone(), members, facts, Asking::UntilDecided);
-                let winner = chain::first_to_decide(&run.turns);
-                run.finish(winner, members, |verdict, because| {
+                let (tally, mut facts) = self.run(ask, context.as_ref().clone(), members, facts, Asking::UntilDecided);
+                let winner = chain::first_to_decide(&tally.turns);
+                tally.finish(winner, members, |verdict, because| {
                     let recovery = chain::recovery(verdict, |file| facts.summary(file));
                     Answer::Recover(RecoverAnswer { recovery, because })
                 })
@@ -118,7 +76,7 @@ impl Decider {
         members: &[Member],
         mut facts: Box<dyn JobFacts>,
         asking: Asking,
-    ) -> (Run<C>, Box<dyn JobFacts>) {
+    ) -> (Tally<C>, Box<dyn JobFacts>) {
         let stopwatch = Stopwatch::start();
         let at = UnixMillis(context.call().now_at);
         context.call_mut().local_time = times::local(at, self.shared.time_zone());
@@ -127,7 +85,7 @@ impl Decider {
         let (built_in_answer, built_in) = self.built_in(&context);
         context.set_built_in(&built_in.verdict);
         let question = Question { decision: ask.decision.clone(), job: ask.job, at, hook: C::HOOK };
-        let mut run = Run {
+        let mut tally = Tally {
             turns: Vec::with_capacity(members.len()),
             context: Arc::new(context),
             built_in,
@@ -141,14 +99,14 @@ impl Decider {
         };
         for member in members {
             let turn;
-            (turn, facts) = self.turn(&mut run, whole.as_ref(), member, facts);
+            (turn, facts) = self.turn(&mut tally, whole.as_ref(), member, facts);
             let decided = turn.checked().is_some();
-            run.turns.push(turn);
+            tally.turns.push(turn);
             if decided && asking == Asking::UntilDecided {
                 break;
             }
         }
-        (run, facts)
+        (tally, facts)
     }
 
     /// What the native default says, as it came and checked.
@@ -172,44 +130,44 @@ impl Decider {
     /// One policy's turn.
     fn turn<C: Hooked>(
         &mut self,
-        run: &mut Run<C>,
+        tally: &mut Tally<C>,
         whole: Option<&C>,
         member: &Member,
         facts: Box<dyn JobFacts>,
     ) -> (Turn<C::Verdict>, Box<dyn JobFacts>) {
-        let position = run.turns.len();
+        let position = tally.turns.len();
         let policy = match &member.entry {
             Entry::Ready(policy) if policy.has(C::HOOK) => Arc::clone(policy),
             Entry::Ready(_) => return (Turn::NothingSaid, facts),
             Entry::Refused { fault, detail } => {
                 let outcome = Outcome::Fault { fault: *fault, detail: detail.clone() };
-                run.rows.push((position, run.question.row(position_number(position), &member.name, outcome)));
-                run.report(&member.name, *fault, detail.clone());
-                return (self.stand_in::<C>(&run.question, member, *fault), facts);
+                tally.rows.push((position, tally.question.row(position_number(position), &member.name, outcome)));
+                tally.report(&member.name, *fault, detail.clone());
+                return (self.stand_in::<C>(&tally.question, member, fault.code()), facts);
             }
         };
-        let standing = self.shared.quarantine().standing(policy.digest, run.question.job, run.question.at);
+        let standing = self.shared.quarantine().standing(policy.digest, tally.question.job, tally.question.at);
         let until = match standing {
             Standing::Fit => None,
             Standing::SetAside(until) => Some(("for this job", until)),
             Standing::Quarantined(until) => Some(("for all jobs", until)),
         };
         if let Some((whom, until)) = until {
-            run.notes.push(format!(
+            tally.notes.push(format!(
                 "{} was not asked: it is set aside {whom} until {}",
                 member.name,
                 times::shown(until)
             ));
-            return (self.stand_in::<C>(&run.question, member, Fault::Trap), facts);
+            return (self.stand_in::<C>(&tally.question, member, "set aside"), facts);
         }
         let mut facts = facts;
         let stopwatch = Stopwatch::start();
-        set_memo(&mut run.context, facts.memo(&member.name, C::HOOK));
-        let context = run.context.as_ref();
+        set_memo(&mut tally.context, facts.memo(&member.name, C::HOOK));
+        let context = tally.context.as_ref();
         let for_sight = whole.filter(|_| policy.guest.sight == Sight::Whole).map(|whole| {
             let mut whole = whole.clone();
             whole.fit(Sight::Whole);
-            whole.set_built_in(&run.built_in.verdict);
+            whole.set_built_in(&tally.built_in.verdict);
             whole.call_mut().memo.clone_from(&context.call().memo);
             whole
         });
@@ -220,7 +178,7 @@ impl Decider {
             job: &context.call().job,
             grants: &policy.grants,
         };
-        let mut row = run.question.row(position_number(position), &member.name, Outcome::Answered);
+        let mut row = tally.question.row(position_number(position), &member.name, Outcome::Answered);
         let mut removed = if for_sight.is_some() { Removed::Something } else { Removed::Nothing };
         let result = match called.answer {
             Err((fault, detail)) => Err(Outcome::Fault { fault, detail: record::detail(&detail) }),
@@ -240,7 +198,7 @@ impl Decider {
         };
         row.component = Some(policy.digest);
         row.settings = policy.guest.settings.digest;
-        row.input = Arc::clone(&run.context).recorded();
+        row.input = Arc::clone(&tally.context).recorded();
         row.fuel = called.usage.fuel;
         row.peak_memory = called.usage.peak_memory;
         row.log = called.usage.log;
@@ -249,29 +207,37 @@ impl Decider {
         let turn = match result {
             Ok(checked) => {
                 row.clamps.clone_from(&checked.clamps);
-                self.said(run, member, checked)
+                self.said(tally, member, checked)
             }
             Err(outcome) => {
                 row.outcome = outcome.clone();
-                self.failed(run, member, &policy, outcome)
+                self.failed(tally, member, &policy, outcome)
             }
         };
         row.duration_us = microseconds(stopwatch);
-        run.rows.push((position, row));
+        tally.rows.push((position, row));
         (turn, called.facts)
     }
 
     /// It answered.
-    fn said<C: Hooked>(&mut self, run: &mut Run<C>, member: &Member, checked: Checked<C::Verdict>) -> Turn<C::Verdict> {
+    fn said<C: Hooked>(
+        &mut self,
+        tally: &mut Tally<C>,
+        member: &Member,
+        checked: Checked<C::Verdict>,
+    ) -> Turn<C::Verdict> {
         if let Some(bytes) = &checked.reason.memo {
-            let (job, hook, bytes) = (run.question.job, C::HOOK, bytes.clone());
-            run.memos.push(Memo { job, policy: member.name.clone(), hook, bytes });
+            let (job, hook, bytes) = (tally.question.job, C::HOOK, bytes.clone());
+            tally.memos.push(Memo { job, policy: member.name.clone(), hook, bytes });
         }
         if self.stand_ins(C::HOOK, member).last_good {
-            let key = (run.question.job, member.name.clone(), C::HOOK);
-            if self.last_good.len() < LAST_GOOD_MAX || self.last_good.contains_key(&key) {
-                self.last_good.insert(key, checked.verdict.clone().into());
+            let key = (tally.question.job, member.name.clone(), C::HOOK);
+            if self.last_good.len() >= LAST_GOOD_MAX
+                && let Some(any) = self.last_good.keys().find(|other| **other != key).cloned()
+            {
+                self.last_good.remove(&any);
             }
+            self.last_good.insert(key, checked.verdict.clone().into());
         }
         if checked.verdict.is_default() { Turn::NothingSaid } else { Turn::Said(checked) }
     }
@@ -279,15 +245,15 @@ impl Decider {
     /// It declined, or failed.
     fn failed<C: Hooked>(
         &self,
-        run: &mut Run<C>,
+        tally: &mut Tally<C>,
         member: &Member,
         policy: &Policy,
         outcome: Outcome,
     ) -> Turn<C::Verdict> {
         let Outcome::Fault { fault, mut detail } = outcome else { return Turn::NothingSaid };
         if fault.is_strike() {
-            let (job, at) = (run.question.job, run.question.at);
-            match self.shared.quarantine().strike(policy.digest, job, &run.context.origin(), at) {
+            let (job, at) = (tally.question.job, tally.question.at);
+            match self.shared.quarantine().strike(policy.digest, job, &tally.context.origin(), at) {
                 Standing::Quarantined(until) => {
                     detail.push_str(&format!("; it is set aside for all jobs until {}", times::shown(until)));
                 }
@@ -297,12 +263,12 @@ impl Decider {
                 Standing::Fit => {}
             }
         }
-        run.report(&member.name, fault, detail);
-        self.stand_in::<C>(&run.question, member, fault)
+        tally.report(&member.name, fault, detail);
+        self.stand_in::<C>(&tally.question, member, fault.code())
     }
 
     /// What stands in for a policy that failed, or is set aside.
-    fn stand_in<C: Hooked>(&self, question: &Question, member: &Member, fault: Fault) -> Turn<C::Verdict> {
+    fn stand_in<C: Hooked>(&self, question: &Question, member: &Member, why: &str) -> Turn<C::Verdict> {
         let StandIns { last_good, hold } = self.stand_ins(C::HOOK, member);
         let key = (question.job, member.name.clone(), C::HOOK);
         let last = last_good.then(|| self.last_good.get(&key).and_then(C::recall)).flatten();
@@ -315,7 +281,7 @@ impl Decider {
             },
             (None, false) => return Turn::NothingSaid,
         };
-        let note = format!("the policy {} does not answer ({}); {note}", member.name, fault.code());
+        let note = format!("the policy {} does not answer ({why}); {note}", member.name);
         let reason = Reason { code: "policy_fault".into(), note, ..Reason::default() };
         Turn::StoodIn(Checked { verdict, reason, clamps: vec![] })
     }
@@ -343,80 +309,4 @@ impl Decider {
 struct StandIns {
     last_good: bool,
     hold: bool,
-}
-
-/// Copies the context only if a row shares it that was given another memo.
-fn set_memo<C: Hooked>(context: &mut Arc<C>, memo: Vec<u8>) {
-    if context.call().memo != memo {
-        Arc::make_mut(context).call_mut().memo = memo;
-    }
-}
-
-impl<C: Hooked> Run<C> {
-    fn report(&mut self, policy: &PolicyName, fault: Fault, detail: String) {
-        let decision = Some(self.question.decision.clone());
-        self.faults.push(FaultReport { policy: policy.clone(), decision, fault, detail });
-    }
-
-    /// Marks who decided, and makes the answer.
-    fn finish(
-        self,
-        winner: Winner,
-        members: &[Member],
-        answer: impl FnOnce(C::Verdict, Because) -> Answer,
-    ) -> Answered {
-        let Self { turns, built_in, built_in_answer, mut context, mut rows, memos, faults, notes, question, stopwatch } =
-            self;
-        let mut native_row = |answer: &Verdict<C::Verdict>, clamps: &[String]| {
-            // Each policy has its own memo, the native default none.
-            set_memo(&mut context, Vec::new());
-            let position = members.len();
-            let mut row = question.built_in_row(position_number(position));
-            row.answer = Some(record::json(answer));
-            row.input = Arc::clone(&context).recorded();
-            row.clamps = clamps.to_vec();
-            row.log.clone_from(&notes);
-            row.duration_us = microseconds(stopwatch);
-            (position, row)
-        };
-        let of_policy = match winner {
-            Winner::Policy(position) => turns
-                .into_iter()
-                .nth(position)
-                .map(|turn| (position, turn))
-                .filter(|(_, turn)| turn.checked().is_some()),
-            Winner::BuiltIn => None,
-        };
-        let (policy, checked) = match of_policy {
-            Some((position, Turn::Said(checked))) => {
-                let of_turn = rows.iter_mut().filter(|(of_turn, _)| *of_turn == position);
-                of_turn.for_each(|(_, row)| row.source = Source::Policy);
-                (members[position].name.clone(), checked)
-            }
-            Some((position, Turn::StoodIn(checked))) => {
-                let answer = Verdict { verdict: checked.verdict.clone(), reason: checked.reason.clone() };
-                rows.push(native_row(&answer, &[]));
-                (members[position].name.clone(), checked)
-            }
-            Some((_, Turn::NothingSaid)) | None => {
-                rows.push(native_row(&built_in_answer, &built_in.clamps));
-                (PolicyName(BUILT_IN.into()), built_in)
-            }
-        };
-        let because = Because {
-            policy,
-            code: record::shown(&checked.reason.code, limits::CODE_BYTES_MAX),
-            note: record::shown(&checked.reason.note, limits::NOTE_BYTES_MAX),
-        };
-        let decisions = rows.into_iter().map(|(_, row)| row).collect();
-        Answered { answer: answer(checked.verdict, because), decisions, memos, faults }
-    }
-}
-
-fn microseconds(stopwatch: Stopwatch) -> u64 {
-    u64::try_from(stopwatch.elapsed().as_micros()).unwrap_or(u64::MAX)
-}
-
-fn position_number(position: usize) -> u32 {
-    u32::try_from(position).unwrap_or(u32::MAX)
 }

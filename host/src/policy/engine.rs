@@ -207,4 +207,22 @@ mod tests {
         drop(engine);
         assert!(shared.upgrade().is_none(), "the thread holds nothing any more");
     }
+
+    #[test]
+    fn a_ticker_that_sleeps_wakes_for_a_call() {
+        let engine = PolicyEngine::start().unwrap();
+        while !engine.ticker.shared.asleep.load(Ordering::SeqCst) {
+            std::thread::yield_now();
+        }
+        let bytes = wat::parse_str("(module (func (export \"f\") (loop $again (br $again))))").unwrap();
+        let module = wasmtime::Module::new(&engine.engine, bytes).unwrap();
+        let mut store = wasmtime::Store::new(&engine.engine, ());
+        store.set_fuel(u64::MAX).unwrap();
+        store.set_epoch_deadline(1);
+        let instance = wasmtime::Instance::new(&mut store, &module, &[]).unwrap();
+        let endless = instance.get_typed_func::<(), ()>(&mut store, "f").unwrap();
+        engine.watch();
+        let error = endless.call(&mut store, ()).unwrap_err();
+        assert_eq!(error.downcast_ref(), Some(&wasmtime::Trap::Interrupt));
+    }
 }

@@ -159,6 +159,10 @@ impl host::Host for GuestState {
         files.truncate(count as usize);
         files.iter_mut().for_each(|file| fit::file(file, self.sight));
         let given = files.to_guest();
+        if self.sight == Sight::Whole {
+            // The row keeps less than such a guest was given, and says so.
+            files.iter_mut().for_each(|file| fit::file(file, Sight::Redacted));
+        }
         self.files_read.push(FilesPage { first, files });
         Ok(given)
     }

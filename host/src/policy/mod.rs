@@ -40,6 +40,7 @@ mod registry;
 mod scan;
 #[cfg(test)]
 pub(crate) mod strategies;
+mod tally;
 #[cfg(test)]
 mod tests;
 mod thread;
@@ -47,7 +48,6 @@ mod times;
 
 pub use component::{COMPONENT_BYTES_MAX, PolicySource};
 pub use config::{AdmitOnFault, OnFault, OnFaults, PolicyConfig};
-pub use decide::{Answered, FaultReport};
 pub use decision::{DecisionRow, Fault, FilesPage, Memo, Outcome, RecordedInput, Source};
 pub use engine::{ENGINE_VERSION, MEMORY_BYTES_MAX};
 pub use error::PolicyError;
@@ -56,6 +56,7 @@ pub use guest_state::{JobFacts, NoFacts};
 pub use inspect::{Inspection, inspect};
 pub use registry::{Loaded, Policies};
 pub use scan::CONTRACT_VERSION;
+pub use tally::{Answered, FaultReport};
 
 use crate::job::PolicyName;
 

@@ -7,10 +7,11 @@ use std::thread::JoinHandle;
 
 use tokio::sync::{mpsc, oneshot};
 
-use super::decide::{Answered, Decider};
+use super::decide::Decider;
 use super::error::PolicyError;
 use super::guest_state::{JobFacts, NoFacts};
 use super::registry::{Member, Shared};
+use super::tally::Answered;
 use crate::scheduler::Ask;
 
 /// Questions that wait. The driver has at most 256 of one step, and waits for their answers before the next.
