@@ -6,8 +6,6 @@
 #[cfg(test)]
 mod cases;
 #[cfg(test)]
-#[expect(dead_code, unused_imports, reason = "not every fault is used by a case yet")]
 mod origin;
 #[cfg(test)]
-#[expect(dead_code, reason = "not every helper is used by a case yet")]
 mod rig;

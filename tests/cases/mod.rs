@@ -2,5 +2,20 @@
 
 mod catalogue;
 mod demo;
+mod disk;
+mod encodings;
+mod fetch;
 mod guests;
+mod kill;
+mod lengths;
+mod names;
+mod ranges;
+mod real_servers;
+mod redirects;
+mod retry_after;
+mod slow;
+mod statuses;
+mod stores;
+mod truncation;
 mod usage;
+mod versions;

@@ -38,10 +38,8 @@ pub(crate) enum Fault {
     Set(&'static str, String),
     /// A second (or first) header of that name.
     Add(&'static str, String),
-    Remove(&'static str),
     /// These Content-Length headers, none to many, whatever the body has; the connection ends after the body.
     ContentLength(Vec<String>),
-    Framing(Framing),
     /// A 206 that is wrong in one way, or another answer than the range deserves.
     Range(RangeLie),
     /// So many headers more, each of so many bytes.
@@ -101,14 +99,12 @@ impl Fault {
             Self::Cut(at, end) => answer.cut = Some((*at, *end)),
             Self::Set(name, value) => answer.set(name, value),
             Self::Add(name, value) => answer.headers.push(((*name).to_owned(), value.clone())),
-            Self::Remove(name) => answer.remove(name),
             Self::ContentLength(values) => {
                 answer.remove("content-length");
                 answer.framing = if values.is_empty() { Framing::Close } else { Framing::Length };
                 answer.headers.extend(values.iter().map(|value| ("Content-Length".to_owned(), value.clone())));
                 answer.end = Some(End::Orderly);
             }
-            Self::Framing(framing) => answer.framing = *framing,
             Self::Range(lie) => lie.apply(request, file.expect("only files have ranges to lie about"), answer),
             Self::HeaderFlood { count, value_bytes } => {
                 let value = "x".repeat(*value_bytes);

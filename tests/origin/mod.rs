@@ -113,9 +113,19 @@ impl Origin {
         content
     }
 
+    /// What is at a path at first.
+    pub(crate) fn content(&self, path: &str) -> Content {
+        self.shared.content(path)
+    }
+
     /// Answers every request of the path in the same way.
     pub(crate) fn fixed(&self, path: &str, answer: Answer) {
         self.shared.put(path, 1, Resource::Fixed(answer));
+    }
+
+    /// The same from the `nth` request of the path on.
+    pub(crate) fn fixed_from(&self, path: &str, nth: u64, answer: Answer) {
+        self.shared.put(path, nth, Resource::Fixed(answer));
     }
 
     pub(crate) fn redirect(&self, path: &str, status: u16, location: &str) {

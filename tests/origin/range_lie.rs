@@ -19,7 +19,7 @@ pub(crate) enum RangeLie {
     Early(u64),
     /// 206 that honestly begins so many bytes too late: a gap.
     Late(u64),
-    /// 206 that honestly ends so many bytes before the end.
+    /// 206 that honestly ends so many bytes before the end, if it begins before that.
     EndsEarly(u64),
     /// 206 whose range ends beyond the total, its body too.
     EndsBeyondTotal(u64),
@@ -76,7 +76,7 @@ impl RangeLie {
             Self::Garbled(value) => part_labelled(file, honest, value, answer),
             Self::Early(by) => part(file, start.saturating_sub(by)..size, answer),
             Self::Late(by) => part(file, (start + by).min(size - 1)..size, answer),
-            Self::EndsEarly(by) => part(file, start..(size - by).max(start + 1), answer),
+            Self::EndsEarly(by) => part(file, start..if start < size - by { size - by } else { size }, answer),
             Self::EndsBeyondTotal(by) => {
                 let label = format!("bytes {start}-{}/{size}", size + by - 1);
                 part_labelled(file, start..size + by, &label, answer);

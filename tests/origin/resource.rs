@@ -35,7 +35,6 @@ pub(crate) enum Etag {
     Weak,
     /// Strong, and another one at every request: servers behind one balancer, each with tags of its own.
     PerRequest,
-    Fixed(&'static str),
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -88,7 +87,6 @@ impl File {
             Etag::OfContent => Some(self.strong_etag()),
             Etag::Weak => Some(format!("W/{}", self.strong_etag())),
             Etag::PerRequest => Some(format!("\"node-{nth}\"")),
-            Etag::Fixed(etag) => Some(etag.to_owned()),
         }
     }
 

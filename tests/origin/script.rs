@@ -68,6 +68,17 @@ pub(crate) struct Stage<'a> {
 /// How long a closed connection is still read, so that the client's last bytes do not turn the FIN into an RST.
 const LINGER: Duration = Duration::from_secs(1);
 
+impl Action {
+    /// Bytes that it puts into the answer.
+    pub(crate) fn len_bytes(&self) -> u64 {
+        match self {
+            Self::Send(bytes) => bytes.len() as u64,
+            Self::Body(piece) => piece.len_bytes(),
+            _ => 0,
+        }
+    }
+}
+
 impl Piece {
     pub(crate) fn len_bytes(&self) -> u64 {
         match self {

@@ -11,6 +11,7 @@ use tokio_rustls::TlsAcceptor;
 
 use super::access::AccessLog;
 use super::answer::Answer;
+use super::content::Content;
 use super::fault::{Fault, On};
 use super::gate::Gate;
 use super::request::Request;
@@ -64,6 +65,13 @@ impl Shared {
         let resources = &mut paths.entry(path.to_owned()).or_default().resources;
         resources.retain(|(first, _)| *first < from);
         resources.push((from, resource));
+    }
+
+    pub(crate) fn content(&self, path: &str) -> Content {
+        match self.paths.lock().unwrap()[path].resources.first() {
+            Some((_, Resource::File(file))) => file.content,
+            _ => panic!("there is no file at {path}"),
+        }
     }
 
     pub(crate) fn add_fault(&self, path: &str, on: On, fault: Fault) {

@@ -8,6 +8,7 @@ mod process;
 mod scratch;
 mod servers;
 pub(crate) mod skip;
+mod space;
 #[cfg(test)]
 mod tests;
 mod tmpfs;

@@ -33,6 +33,7 @@ pub(crate) struct Running {
     stdout: Arc<Lines>,
     stderr: Arc<Lines>,
     exit: Receiver<ExitStatus>,
+    status: Option<ExitStatus>,
     threads: Vec<JoinHandle<()>>,
     peak_memory_kib: u64,
 }
@@ -101,7 +102,18 @@ impl Running {
         let (exit_tx, exit) = sync_channel(1);
         let waiter = std::thread::spawn(move || exit_tx.send(child.wait().unwrap()).unwrap_or_default());
         let threads = readers.into_iter().chain([waiter]).collect();
-        Self { line, pid, pidfd, begin: Instant::now(), stdout, stderr, exit, threads, peak_memory_kib: 0 }
+        Self {
+            line,
+            pid,
+            pidfd,
+            begin: Instant::now(),
+            stdout,
+            stderr,
+            exit,
+            status: None,
+            threads,
+            peak_memory_kib: 0,
+        }
     }
 
     pub(crate) fn pid(&self) -> i32 {
@@ -146,6 +158,40 @@ impl Running {
         self.finish(RUN_LIMIT)
     }
 
+    /// Kills it after so long, unless it has ended by then; what it ended with, if it has.
+    pub(crate) fn kill_after(mut self, moment: Duration) -> Option<Finished> {
+        let ended = self.ended_within(moment);
+        let finished = self.kill();
+        ended.map(|_| finished)
+    }
+
+    /// Blocks until something holds that only a look can tell.
+    ///
+    /// # Panics
+    ///
+    /// After the limit, or if the process ends before.
+    #[track_caller]
+    pub(crate) fn wait_until(&mut self, what: &str, limit: Duration, holds: impl Fn() -> bool) {
+        let deadline = Instant::now() + limit;
+        while !holds() {
+            if self.ended_within(MEMORY_INTERVAL).is_some() || Instant::now() > deadline {
+                self.fail(what, limit);
+            }
+        }
+    }
+
+    fn ended_within(&mut self, limit: Duration) -> Option<ExitStatus> {
+        self.peak_memory_kib = self.peak_memory_kib.max(peak_memory_kib(self.pid()).unwrap_or(0));
+        if self.status.is_none() {
+            match self.exit.recv_timeout(limit) {
+                Ok(status) => self.status = Some(status),
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => unreachable!("the waiter sends before it ends"),
+            }
+        }
+        self.status
+    }
+
     /// Waits for its end.
     ///
     /// # Panics
@@ -155,13 +201,10 @@ impl Running {
     pub(crate) fn finish(mut self, limit: Duration) -> Finished {
         let deadline = Instant::now() + limit;
         let status = loop {
-            match self.exit.recv_timeout(MEMORY_INTERVAL) {
-                Ok(status) => break status,
-                Err(RecvTimeoutError::Disconnected) => unreachable!("the waiter sends before it ends"),
-                Err(RecvTimeoutError::Timeout) if Instant::now() > deadline => self.fail("end", limit),
-                Err(RecvTimeoutError::Timeout) => {
-                    self.peak_memory_kib = self.peak_memory_kib.max(peak_memory_kib(self.pid()).unwrap_or(0));
-                }
+            match self.ended_within(MEMORY_INTERVAL) {
+                Some(status) => break status,
+                None if Instant::now() > deadline => self.fail("end", limit),
+                None => {}
             }
         };
         let elapsed = self.begin.elapsed();

@@ -15,11 +15,12 @@ const START_LIMIT: Duration = Duration::from_secs(20);
 #[derive(Debug)]
 pub(crate) struct Nginx {
     address: SocketAddr,
+    access_log: String,
     _process: Running,
 }
 
 impl Nginx {
-    /// Serves `root`; `work` is a directory for its own files. The error says why nginx cannot run here.
+    /// Serves `root` at `/`, at `/slow/` with 32 MiB/s, and at `/gzip/` compressed for who accepts that; `work` is a directory for its own files. The error says why nginx cannot run here.
     pub(crate) fn start(root: &str, work: &str) -> Result<Self, String> {
         let program = ["/usr/sbin/nginx", "/usr/bin/nginx", "/usr/local/sbin/nginx"]
             .into_iter()
@@ -37,11 +38,17 @@ impl Nginx {
             "daemon off; master_process off; {user} pid {work}/pid; error_log stderr notice;
             events {{ }}
             http {{
-                access_log {work}/access.log;
+                log_format short '$status $request_method $uri $body_bytes_sent $http_range';
+                access_log {work}/access.log short;
                 client_body_temp_path {work}/body; proxy_temp_path {work}/proxy; fastcgi_temp_path {work}/fastcgi;
                 uwsgi_temp_path {work}/uwsgi; scgi_temp_path {work}/scgi;
                 sendfile on;
-                server {{ listen {address}; root {root}; }}
+                server {{
+                    listen {address};
+                    location / {{ root {root}; }}
+                    location /slow/ {{ alias {root}/; limit_rate 32m; }}
+                    location /gzip/ {{ alias {root}/; gzip on; gzip_types *; gzip_min_length 1; default_type text/html; }}
+                }}
             }}"
         );
         let config_file = format!("{work}/nginx.conf");
@@ -51,11 +58,16 @@ impl Nginx {
         let process = Running::start(command);
         // Said once the sockets listen, or not at all.
         process.try_wait_stderr(START_LIMIT, |line| line.contains("event method"))?;
-        Some(Self { address, _process: process })
+        Some(Self { address, access_log: format!("{work}/access.log"), _process: process })
     }
 
     pub(crate) fn url(&self, target: &str) -> String {
         format!("http://{}{target}", self.address)
+    }
+
+    /// One line for each request that is over: status, method, path, body bytes, Range.
+    pub(crate) fn access_log(&self) -> String {
+        std::fs::read_to_string(&self.access_log).unwrap()
     }
 }
 
