@@ -1,5 +1,5 @@
 //! The command line, in three layers: what clap parses (`arguments`), what it means (each command's settings), and commands that
-//! take plain values. All text leaves through the one [`Printer`](printer::Printer), every end is an [`ExitCode`].
+//! take plain values. All text leaves through the one `Printer`, every end is an [`ExitCode`].
 
 mod arguments;
 mod demo;

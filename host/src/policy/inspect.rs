@@ -33,8 +33,9 @@ pub struct Inspection {
 /// # Errors
 /// As for loading, but for the settings, which are not looked at.
 pub fn inspect(source: &PolicySource) -> Result<Inspection, PolicyError> {
-    let name = source.name()?;
+    // A directory is refused as one, although `.` has no name either.
     let bytes = source.read()?;
+    let name = source.name()?;
     let size = bytes.len() as u64;
     let config = PolicyConfig::default();
     let engine = PolicyEngine::start()?;

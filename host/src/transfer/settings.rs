@@ -7,7 +7,7 @@ use std::time::Duration;
 pub struct TransferSettings {
     /// How long name resolution, connecting and the TLS handshake may take together.
     pub connect_timeout: Duration,
-    /// From the request to the head of the response.
+    /// From the request to the head of the response, with the connecting where it needs a connection of its own.
     pub first_byte_timeout: Duration,
     /// Without a byte of the body.
     pub idle_timeout: Duration,
