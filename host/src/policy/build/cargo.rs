@@ -24,19 +24,19 @@ const LINE_BYTES_MAX: u64 = 16 << 20;
 
 /// Compiles the guest and returns the module's bytes.
 pub(super) fn module(request: &BuildRequest, toolchain: &Toolchain) -> Result<Vec<u8>, BuildError> {
-    let dir = absolute(&request.guest)?;
-    let manifest = dir.join("Cargo.toml");
-    if !manifest.is_file() {
-        return Err(BuildError::NotACrate { dir });
-    }
+    let (dir, manifest) = manifest(request)?;
     let mut command = command(request, toolchain, &dir);
     let child = command.spawn().map_err(|source| BuildError::Run { program: toolchain.cargo.clone(), source })?;
     let path = run(child, &dir, &manifest)?;
     std::fs::read(&path).map_err(|source| BuildError::Read { path, source })
 }
 
-fn absolute(dir: &Path) -> Result<PathBuf, BuildError> {
-    dir.canonicalize().map_err(|_| BuildError::NotACrate { dir: dir.to_owned() })
+/// The crate's directory and its manifest.
+pub(super) fn manifest(request: &BuildRequest) -> Result<(PathBuf, PathBuf), BuildError> {
+    let not_a_crate = |dir: &Path| BuildError::NotACrate { dir: dir.to_owned() };
+    let dir = request.guest.canonicalize().map_err(|_| not_a_crate(&request.guest))?;
+    let manifest = dir.join("Cargo.toml");
+    if manifest.is_file() { Ok((dir, manifest)) } else { Err(not_a_crate(&dir)) }
 }
 
 fn command(request: &BuildRequest, toolchain: &Toolchain, dir: &Path) -> Command {

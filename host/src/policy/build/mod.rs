@@ -78,6 +78,14 @@ impl BuildRequest {
         &self.guest
     }
 
+    /// Says whether there is a crate to build, before anybody looks for what builds it.
+    ///
+    /// # Errors
+    /// [`BuildError::NotACrate`].
+    pub fn check(&self) -> Result<(), BuildError> {
+        cargo::manifest(self).map(drop)
+    }
+
     /// Builds with the given toolchain. Blocks for up to [`BUILD_MINUTES_MAX`] minutes: the first build with a toolchain of Debian compiles the
     /// standard library.
     ///

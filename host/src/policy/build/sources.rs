@@ -82,11 +82,22 @@ mod tests {
         fs::write(dir.path().join("guest-policy/two/src/file"), "changed").expect("written");
         assert_eq!(digest(), first, "another guest is no source of this one");
         let mut seen = vec![first];
-        for changed in ["guest-policy/one/src/file", "guest-policy/Cargo.lock", "guest-policy/sdk/file", "wit/file"] {
+        for changed in [
+            "guest-policy/one/src/file",
+            "guest-policy/Cargo.toml",
+            "guest-policy/Cargo.lock",
+            "guest-policy/.cargo/file",
+            "guest-policy/sdk/file",
+            "guest-policy/support/file",
+            "wit/file",
+        ] {
             fs::write(dir.path().join(changed), "changed").expect("written");
             assert!(!seen.contains(&digest()), "{changed}");
             seen.push(digest());
         }
+        fs::write(dir.path().join("guest-policy/sdk/new"), "").expect("written");
+        assert!(!seen.contains(&digest()), "a file more counts");
+        seen.push(digest());
         fs::rename(dir.path().join("wit/file"), dir.path().join("wit/other")).expect("renamed");
         assert!(!seen.contains(&digest()), "the name counts");
     }
