@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use jiff::tz::TimeZone;
 
-/// What stands in for a policy that fails to answer, where nothing may be held up by it.
+/// What stands in for a policy that fails to answer or says that it cannot decide, where nothing may be held up by it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum OnFault {
     /// The next policy of the chain is asked; in the end the built-in default decides.
@@ -14,7 +14,7 @@ pub enum OnFault {
     LastGood,
 }
 
-/// What stands in for a policy that fails to say whether a network is worth its cost.
+/// What stands in for a policy that fails to say whether a network is worth its cost, or says that it cannot.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum AdmitOnFault {
     /// The policy is left out.

@@ -250,10 +250,15 @@ impl Decider {
         policy: &Policy,
         outcome: Outcome,
     ) -> Turn<C::Verdict> {
-        let Outcome::Fault { fault, mut detail } = outcome else { return Turn::NothingSaid };
+        let (fault, mut detail) = match outcome {
+            Outcome::Fault { fault, detail } => (fault, detail),
+            // No fault, and nothing is held against it; but who cannot decide has not decided that all is well.
+            Outcome::Declined(_) => return self.stand_in::<C>(&tally.question, member, "it cannot decide"),
+            Outcome::Answered => return Turn::NothingSaid,
+        };
         if fault.is_strike() {
             let (job, at) = (tally.question.job, tally.question.at);
-            match self.shared.quarantine().strike(policy.digest, job, &tally.context.origin(), at) {
+            match self.shared.quarantine().strike(policy.digest, job, &tally.context.origin(), fault, at) {
                 Standing::Quarantined(until) => {
                     detail.push_str(&format!("; it is set aside for all jobs until {}", times::shown(until)));
                 }

@@ -2,15 +2,20 @@
 //!
 //! A strike costs the policy the job on which it failed, for ten minutes: after that it is asked again, so that a moment of load on this
 //! machine is not held against it for ever. Three strikes by three jobs against different origins within ten minutes are the policy's own
-//! fault, not the circumstances': the component is set aside for all jobs, for an hour.
+//! fault, not the circumstances': the component is set aside for all jobs, for an hour. So is one that has kept the policy thread busy until its
+//! deadline twenty times in that time, whatever the origins: everybody waits for that thread, and a thousand jobs of one origin would otherwise
+//! wait for a minute.
 
 use std::collections::{HashMap, HashSet};
 
+use super::Fault;
 use crate::clock::UnixMillis;
 use crate::job::{JobId, Sha256};
 
 /// Strikes that quarantine a policy.
 const STRIKES: usize = 3;
+/// Calls out of time that quarantine a policy: with a deadline of 50 ms, a second of the policy thread.
+const TIMED_OUT_MAX: usize = 20;
 /// Milliseconds: strikes further apart are not counted together, and a job loses the policy for so long.
 const WINDOW_MS: u64 = 10 * 60_000;
 /// Milliseconds that a policy is set aside for: time for somebody to look, and an end if nobody does.
@@ -34,6 +39,7 @@ struct Strike {
     at: UnixMillis,
     job: JobId,
     origin: String,
+    fault: Fault,
 }
 
 #[derive(Debug, Default)]
@@ -64,7 +70,14 @@ impl Quarantine {
     }
 
     /// Notes a strike, and tells what the policy's standing is now.
-    pub(super) fn strike(&mut self, component: Sha256, job: JobId, origin: &str, now: UnixMillis) -> Standing {
+    pub(super) fn strike(
+        &mut self,
+        component: Sha256,
+        job: JobId,
+        origin: &str,
+        fault: Fault,
+        now: UnixMillis,
+    ) -> Standing {
         let record = self.0.entry(component).or_default();
         // A clock that was set back leaves strikes of the future: they age from now on.
         for strike in &mut record.strikes {
@@ -74,8 +87,9 @@ impl Quarantine {
         if record.strikes.len() >= REMEMBERED_MAX {
             record.strikes.remove(0);
         }
-        record.strikes.push(Strike { at: now, job, origin: origin.to_owned() });
-        if differing(&record.strikes) < STRIKES {
+        record.strikes.push(Strike { at: now, job, origin: origin.to_owned(), fault });
+        let timed_out = record.strikes.iter().filter(|strike| strike.fault == Fault::TimedOut).count();
+        if differing(&record.strikes) < STRIKES && timed_out < TIMED_OUT_MAX {
             return Standing::SetAside(now.plus(WINDOW_MS));
         }
         record.strikes.clear();
@@ -127,7 +141,7 @@ mod tests {
     #[test]
     fn a_strike_costs_the_policy_the_job_for_ten_minutes() {
         let mut quarantine = Quarantine::default();
-        assert_eq!(quarantine.strike(POLICY, job(1), "a", at(0)), Standing::SetAside(at(10)));
+        assert_eq!(quarantine.strike(POLICY, job(1), "a", Fault::Trap, at(0)), Standing::SetAside(at(10)));
         assert_eq!(quarantine.standing(POLICY, job(1), at(9)), Standing::SetAside(at(10)));
         assert_eq!(quarantine.standing(POLICY, job(2), at(9)), Standing::Fit);
         assert_eq!(quarantine.standing(OTHER, job(1), at(9)), Standing::Fit);
@@ -138,49 +152,67 @@ mod tests {
     #[test]
     fn three_jobs_against_three_origins_quarantine_it_for_an_hour() {
         let mut quarantine = Quarantine::default();
-        quarantine.strike(POLICY, job(1), "a", at(0));
-        quarantine.strike(POLICY, job(2), "b", at(4));
-        assert_eq!(quarantine.strike(POLICY, job(3), "c", at(9)), Standing::Quarantined(at(69)));
+        quarantine.strike(POLICY, job(1), "a", Fault::Trap, at(0));
+        quarantine.strike(POLICY, job(2), "b", Fault::Trap, at(4));
+        assert_eq!(quarantine.strike(POLICY, job(3), "c", Fault::Trap, at(9)), Standing::Quarantined(at(69)));
         assert_eq!(quarantine.standing(POLICY, job(4), at(68)), Standing::Quarantined(at(69)));
         assert_eq!(quarantine.quarantined(at(68)), [(POLICY, at(69))]);
         assert_eq!(quarantine.standing(POLICY, job(1), at(69)), Standing::Fit);
         assert_eq!(quarantine.quarantined(at(69)), []);
-        assert_eq!(quarantine.strike(POLICY, job(1), "a", at(69)), Standing::SetAside(at(79)));
+        assert_eq!(quarantine.strike(POLICY, job(1), "a", Fault::Trap, at(69)), Standing::SetAside(at(79)));
     }
 
     #[test]
     fn one_bad_origin_or_one_bad_job_does_not_quarantine_it() {
         let mut quarantine = Quarantine::default();
         for number in 0..20 {
-            assert!(!is_quarantined(quarantine.strike(POLICY, job(number), "the same", at(0))));
-            assert!(!is_quarantined(quarantine.strike(OTHER, job(0), &number.to_string(), at(0))));
+            assert!(!is_quarantined(quarantine.strike(POLICY, job(number), "the same", Fault::Trap, at(0))));
+            assert!(!is_quarantined(quarantine.strike(OTHER, job(0), &number.to_string(), Fault::Trap, at(0))));
         }
-        assert!(!is_quarantined(quarantine.strike(POLICY, job(0), "another", at(0))));
-        assert!(is_quarantined(quarantine.strike(POLICY, job(1), "a third", at(0))));
+        assert!(!is_quarantined(quarantine.strike(POLICY, job(0), "another", Fault::Trap, at(0))));
+        assert!(is_quarantined(quarantine.strike(POLICY, job(1), "a third", Fault::Trap, at(0))));
+    }
+
+    #[test]
+    fn a_policy_that_keeps_the_thread_busy_is_quarantined_whatever_the_origins() {
+        let mut quarantine = Quarantine::default();
+        let strike = |quarantine: &mut Quarantine, number: u8, minutes| {
+            quarantine.strike(POLICY, job(number.into()), "the same", Fault::TimedOut, at(minutes))
+        };
+        for number in 0..19 {
+            assert!(!is_quarantined(strike(&mut quarantine, number, 0)));
+        }
+        assert!(!is_quarantined(quarantine.strike(POLICY, job(50), "the same", Fault::FuelExhausted, at(1))));
+        assert!(is_quarantined(strike(&mut quarantine, 19, 9)));
+        let mut quarantine = Quarantine::default();
+        for number in 0..19 {
+            assert!(!is_quarantined(strike(&mut quarantine, number, 0)));
+        }
+        assert!(!is_quarantined(strike(&mut quarantine, 19, 10)), "the others are too long ago");
     }
 
     #[test]
     fn strikes_further_apart_do_not_count_together() {
         let mut quarantine = Quarantine::default();
-        quarantine.strike(POLICY, job(1), "a", at(0));
-        quarantine.strike(POLICY, job(2), "b", at(5));
-        assert!(!is_quarantined(quarantine.strike(POLICY, job(3), "c", at(10))));
-        assert!(is_quarantined(quarantine.strike(POLICY, job(4), "d", at(11))));
+        quarantine.strike(POLICY, job(1), "a", Fault::Trap, at(0));
+        quarantine.strike(POLICY, job(2), "b", Fault::Trap, at(5));
+        assert!(!is_quarantined(quarantine.strike(POLICY, job(3), "c", Fault::Trap, at(10))));
+        assert!(is_quarantined(quarantine.strike(POLICY, job(4), "d", Fault::Trap, at(11))));
     }
 
     #[test]
     fn a_clock_that_was_set_back_does_not_keep_strikes_for_ever() {
         let mut quarantine = Quarantine::default();
-        quarantine.strike(POLICY, job(1), "a", at(100_000));
-        quarantine.strike(POLICY, job(2), "b", at(0));
-        assert!(!is_quarantined(quarantine.strike(POLICY, job(3), "c", at(10))));
+        quarantine.strike(POLICY, job(1), "a", Fault::Trap, at(100_000));
+        quarantine.strike(POLICY, job(2), "b", Fault::Trap, at(0));
+        assert!(!is_quarantined(quarantine.strike(POLICY, job(3), "c", Fault::Trap, at(10))));
     }
 
     #[test]
     fn an_operator_can_release_it() {
         let mut quarantine = Quarantine::default();
         for number in 0..3_u8 {
-            quarantine.strike(POLICY, job(number.into()), &number.to_string(), at(0));
+            quarantine.strike(POLICY, job(number.into()), &number.to_string(), Fault::Trap, at(0));
         }
         assert!(is_quarantined(quarantine.standing(POLICY, job(1), at(0))));
         quarantine.release(POLICY);
@@ -191,7 +223,7 @@ mod tests {
     fn the_strikes_that_are_remembered_are_bounded() {
         let mut quarantine = Quarantine::default();
         for number in 0..2_000 {
-            quarantine.strike(POLICY, job(number), "a", at(0));
+            quarantine.strike(POLICY, job(number), "a", Fault::Trap, at(0));
         }
         assert_eq!(quarantine.0[&POLICY].strikes.len(), REMEMBERED_MAX);
     }

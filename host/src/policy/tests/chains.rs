@@ -192,6 +192,72 @@ async fn the_last_good_verdict_stands_in_for_the_same_job_only() {
     assert_eq!(retry_after(&answered), Some(600_000));
 }
 
+/// It answers well until a moment: `now-at` stands behind `decision-id` in the context of every hook.
+const FAILS_FROM: &str =
+    "(if (i64.ge_u (i64.load offset=8 (local.get $context)) (i64.const MOMENT)) (then unreachable))";
+
+#[tokio::test]
+async fn the_last_good_verdict_stands_in_for_the_other_hooks_too() {
+    let on_fault =
+        OnFaults { network_cost_assigned: AdmitOnFault::LastGood, recovery: OnFault::LastGood, ..OnFaults::default() };
+    let policies = started(PolicyConfig { on_fault, ..config() });
+    let moment = admit_context().call.now_at + 1_000;
+    let plan = RecoveryVerdict::Resume(Plan { changes: vec![], after: 2_000 });
+    let failing = guest().admit(AdmitVerdict::AllowAtMost(1 << 20)).recovery(plan);
+    let name = loaded(&policies, &failing.on_call(&FAILS_FROM.replace("MOMENT", &moment.to_string())));
+    policies.assign(vec![super::name(&name)]);
+    let admitted =
+        |moment| AdmitContext { call: contract::Call { now_at: moment, ..admit_context().call }, ..admit_context() };
+    let failed = |moment| {
+        let context = recovery_context();
+        RecoveryContext { call: contract::Call { now_at: moment, ..context.call.clone() }, ..context }
+    };
+    let of_job = |ask: &Ask, question| policies.answer(Ask { question, ..ask.clone() }, Box::new(NoFacts));
+
+    let one = ask(of_admit(admitted(moment - 1)), &[]);
+    assert_eq!(admission(&of_job(&one, one.question.clone()).await), Admission::AllowAtMost(1 << 20));
+    let resumed = recovered(&of_job(&one, of_recovery(failed(moment - 1))).await);
+    assert!(matches!(resumed, Recovery::Resume { after_ms: 2_000, .. }), "{resumed:?}");
+
+    let answered = of_job(&one, of_admit(admitted(moment))).await;
+    assert_eq!((admission(&answered), fault(&answered.decisions[0]).0), (Admission::AllowAtMost(1 << 20), Fault::Trap));
+    // It is set aside for this job by now.
+    assert_eq!(recovered(&of_job(&one, of_recovery(failed(moment))).await), resumed);
+
+    let other = ask(of_admit(admitted(moment)), &[]);
+    let answered = of_job(&other, other.question.clone()).await;
+    assert_eq!(admission(&answered), Admission::Hold(None), "there is no last verdict for that job");
+    assert_eq!(recovered(&of_job(&other, of_recovery(failed(moment))).await), Recovery::Leave);
+}
+
+#[test]
+fn a_policy_that_says_that_it_cannot_decide_is_stood_in_for_without_a_strike() {
+    let policies = started(config());
+    let unsure = Guest {
+        retry: Err("no idea".into()),
+        admit: Err("no idea".into()),
+        recovery: Err("no idea".into()),
+        ..guest()
+    };
+    let name = loaded(&policies, &unsure);
+    let next = loaded(&policies, &guest().retry(RetryVerdict::Retry(7_000)));
+    policies.assign(vec![super::name(&name)]);
+    let one = ask(of_admit(admit_context()), &[&next]);
+    for _ in 0..5 {
+        let answered = policies.answer_blocking(&one, Box::new(NoFacts));
+        assert_eq!((admission(&answered), &answered.faults[..]), (Admission::Hold(None), &[][..]));
+        assert_eq!(answered.decisions[0].outcome, Outcome::Declined("no idea".into()));
+        assert!(
+            because(&answered).note.contains("does not answer (it cannot decide); the job is held"),
+            "{answered:?}"
+        );
+    }
+    assert_eq!(recovered(&asked(&policies, of_recovery(recovery_context()), &[])), Recovery::Leave);
+    let answered = asked(&policies, of_retry(retry_context()), &[&next]);
+    assert_eq!((retry_after(&answered), sources(&answered)[0].1), (Some(7_000), Source::PassedOver));
+    assert!(policies.quarantined(crate::clock::UnixMillis(0)).is_empty());
+}
+
 #[test]
 fn a_job_loses_a_policy_that_failed_on_it_and_three_jobs_quarantine_it() {
     let policies = started(config());
