@@ -250,6 +250,33 @@ fn repairs_are_bounded_by_a_bucket() {
 }
 
 #[test]
+fn a_job_has_eight_repairs_at_once_and_one_a_minute_after_that() {
+    const MINUTE_MS: u64 = 60_000;
+    assert_eq!(SchedulerConfig::default().recoveries_per_job, 100);
+    let mut world = World::new(SchedulerConfig::default());
+    world.policies = Box::new(recover_by(resume(vec![], 0)));
+    let job = world.launch(1, 1, properties());
+    let repaired = |world: &mut World| {
+        world.report(job, fatal());
+        let repaired = world.state(job) == JobState::Connecting;
+        if !repaired {
+            assert_eq!(world.state(job), JobState::Error);
+            world.command(Command::Resume(job)).unwrap().unwrap();
+        }
+        repaired
+    };
+    assert!((0..8).all(|_| repaired(&mut world)));
+    assert!(!repaired(&mut world));
+    world.pass(MINUTE_MS - 1);
+    assert!(!repaired(&mut world), "a minute is not over");
+    world.pass(1);
+    assert!(repaired(&mut world) && !repaired(&mut world), "one more, and no other");
+    world.pass(100 * MINUTE_MS);
+    assert!((0..8).all(|_| repaired(&mut world)));
+    assert!(!repaired(&mut world), "it holds no more than eight");
+}
+
+#[test]
 fn a_policy_may_end_a_job_instead_of_leaving_it_in_error() {
     for (recovery, state) in [(Recovery::Complete, JobState::Acknowledged), (Recovery::Cancel, JobState::Cancelled)] {
         let mut world = world();
