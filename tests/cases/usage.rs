@@ -11,7 +11,7 @@ const USAGE: i32 = 2;
 const URL: &str = "http://127.0.0.1:1/f";
 
 /// Arguments of `get`, and what the error must say.
-const WRONG: [(&[&str], &[&str]); 31] = [
+const WRONG: [(&[&str], &[&str]); 33] = [
     (&[], &["nothing to fetch", "-i LIST"]),
     (&["ftp://h/f"], &["URL 1", "http:// or https://", "ftp:"]),
     (&[URL, "nonsense"], &["URL 2", "no URL"]),
@@ -42,6 +42,8 @@ const WRONG: [(&[&str], &[&str]); 31] = [
     (&[URL, "--policy", "nobody"], &["--policy", "nobody", "standard"]),
     (&[URL, "--settings", "{}"], &["--policy"]),
     (&[URL, "--policy", "standard", "--settings", "[]"], &["--settings", "JSON object"]),
+    (&[URL, "--grant", "memory=16MiB"], &["--policy"]),
+    (&[URL, "--policy", "standard", "--grant", "memory=65MiB"], &["--grant", "memory=16MiB", "64MiB", "see-query"]),
     (&[URL, "--colour"], &["--colour"]),
 ];
 

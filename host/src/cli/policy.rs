@@ -11,7 +11,7 @@ use super::failure::Failure;
 use super::printer::{Printer, Tone, one_line};
 use super::units;
 use crate::policy::build::{BuildRequest, Toolchain};
-use crate::policy::{self, CONTRACT_VERSION, Inspection, PolicySource, prebuilt};
+use crate::policy::{self, CONTRACT_VERSION, Grants, Inspection, PolicySource, prebuilt};
 
 /// `policy build`: the component is written whole or not at all.
 pub(crate) fn build(arguments: &PolicyBuildArguments, printer: &Printer) -> Result<ExitCode, Failure> {
@@ -21,6 +21,7 @@ pub(crate) fn build(arguments: &PolicyBuildArguments, printer: &Printer) -> Resu
     };
     let of_policy = |error| Failure::of(ExitCode::Policy, &error);
     let request = BuildRequest::new(&arguments.directory);
+    request.check().map_err(of_policy)?;
     let toolchain = Toolchain::find().map_err(of_policy)?;
     printer.note(Tone::Dim, format_args!("building {} with {toolchain}", arguments.directory.display()));
     let built = request.build(&toolchain).map_err(of_policy)?;
@@ -72,7 +73,7 @@ fn rows(inspection: &Inspection) -> Vec<(&'static str, String)> {
         ("not asked", list(&mut not_asked.map(|hook| hook.name().to_owned()))),
         ("capabilities", list(&mut descriptor.capabilities.iter().map(|name| one_line(name)))),
         ("imports", list(&mut imports.iter().map(|name| one_line(name)))),
-        ("memory", format!("{} to begin with", units::bytes(*memory_bytes))),
+        ("memory", memory(*memory_bytes)),
         ("component", format!("{bytes} bytes, sha256 {digest}")),
     ];
     rows.retain(|(name, value)| !(*name == "not asked" && value == "none"));
@@ -81,6 +82,14 @@ fn rows(inspection: &Inspection) -> Vec<(&'static str, String)> {
     }
     rows.push(("settings", settings(&descriptor.settings_schema)));
     rows
+}
+
+fn memory(bytes: u64) -> String {
+    let begin = format!("{} to begin with", units::bytes(bytes));
+    match bytes > Grants::MEMORY_BYTES_DEFAULT as u64 {
+        true => format!("{begin}: more than every policy has, so it needs --grant memory=SIZE"),
+        false => begin,
+    }
 }
 
 /// The settings by their JSON schema, one a line; the schema itself where it describes none.
@@ -156,6 +165,12 @@ fn write_whole(output: &Path, bytes: &[u8]) -> Result<(), Failure> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn memory_that_must_be_granted_is_told() {
+        assert_eq!(memory(2 << 20), "2.0 MiB to begin with");
+        assert!(memory((2 << 20) + 1).ends_with("needs --grant memory=SIZE"));
+    }
 
     #[test]
     fn settings_are_listed_with_what_they_are() {

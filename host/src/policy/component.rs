@@ -221,7 +221,7 @@ fn check_memory(component: &wasmtime::component::Component, grants: &Grants) -> 
     };
     if needed > grants.memory_bytes as u64 {
         let what = format!(
-            "it needs {} KiB of memory to begin with and is granted {}; grant it more, up to {} MiB",
+            "it needs {} KiB of memory to begin with and is granted {}; grant it more, up to {} MiB (--grant memory=SIZE)",
             needed >> 10,
             grants.memory_bytes >> 10,
             super::engine::MEMORY_BYTES_MAX >> 20

@@ -62,7 +62,7 @@ impl Grants {
     }
 
     /// What is out of bounds, if anything is.
-    pub(super) fn check(&self) -> Result<(), String> {
+    pub(crate) fn check(&self) -> Result<(), String> {
         match self.memory_bytes {
             65_536..=MEMORY_BYTES_MAX => Ok(()),
             other => Err(format!("{other} bytes of memory; 64 KiB to 64 MiB can be granted")),

@@ -7,7 +7,7 @@ use clap::{Args, ValueEnum, ValueHint};
 use super::origin::Origin;
 use crate::cli::get::{PolicyArguments, PolicyChoice, parse_network};
 use crate::network::Network;
-use crate::policy::PolicySource;
+use crate::policy::{Grants, PolicySource};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -93,7 +93,11 @@ impl Embedded {
 
 /// The policies of the run, in the order in which they are asked.
 pub(super) fn policies(without: &[Embedded], given: Vec<PolicyChoice>, origin: &Origin) -> Vec<PolicyChoice> {
-    let embedded = |name: &str, settings| PolicyChoice { source: PolicySource::Embedded(name.to_owned()), settings };
+    let embedded = |name: &str, settings| PolicyChoice {
+        source: PolicySource::Embedded(name.to_owned()),
+        settings,
+        grants: Grants::default(),
+    };
     if given.is_empty() {
         let used = Embedded::ALL.into_iter().filter(|embedded| !without.contains(embedded));
         return used.map(|policy| embedded(policy.name(), settings_of(policy, origin))).collect();
@@ -101,7 +105,7 @@ pub(super) fn policies(without: &[Embedded], given: Vec<PolicyChoice>, origin: &
     // An embedded one that is asked for by name, and given no settings, has those of the story.
     let with_settings = |choice: PolicyChoice| match &choice.source {
         PolicySource::Embedded(name) if name == Embedded::Mirrors.name() && choice.settings == "{}" => {
-            embedded(name, settings_of(Embedded::Mirrors, origin))
+            PolicyChoice { grants: choice.grants.clone(), ..embedded(name, settings_of(Embedded::Mirrors, origin)) }
         }
         _ => choice,
     };

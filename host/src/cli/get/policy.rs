@@ -1,4 +1,4 @@
-//! `--policy` and `--settings`: which components decide, and with which settings.
+//! `--policy`, `--settings` and `--grant`: which components decide, with which settings, and what they may beyond others.
 
 use std::fs::File;
 use std::io::Read as _;
@@ -8,9 +8,9 @@ use clap::{Arg, ArgAction, ArgMatches, Command};
 
 use crate::host::{PolicyScope, PolicyToLoad};
 use crate::policy::contract::limits::SETTINGS_BYTES_MAX;
-use crate::policy::{Grants, PolicySource};
+use crate::policy::{Capability, Grants, MEMORY_BYTES_MAX, PolicySource};
 
-/// The options as they were given: each `--settings` with the `--policy` before it.
+/// The options as they were given: each `--settings` and `--grant` with the `--policy` before it.
 ///
 /// Clap's own derive keeps the values of each option, and not which stood before which.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -23,6 +23,8 @@ pub(crate) struct PolicyArgument {
     pub(crate) policy: String,
     /// JSON or @FILE.
     pub(crate) settings: Option<String>,
+    /// memory=SIZE or CAPABILITY, each.
+    pub(crate) grants: Vec<String>,
 }
 
 impl clap::Args for PolicyArguments {
@@ -49,6 +51,20 @@ impl clap::Args for PolicyArguments {
                     .requires("policy")
                     .help("Settings of the --policy that stands before it: a JSON object, or @FILE to read it from"),
             )
+            .arg(
+                Arg::new("grant")
+                    .long("grant")
+                    .value_name("memory=SIZE|CAPABILITY")
+                    .action(ArgAction::Append)
+                    .requires("policy")
+                    .help("Grant the --policy that stands before it more than others have: memory=16MiB, see-query, widen-cost")
+                    .long_help(
+                        "Grant the --policy that stands before it more than others have. memory=SIZE: so much memory a call, up to 64MiB \
+                         instead of 2MiB, which components of interpreted languages may need. see-query: it sees the queries of URLs, \
+                         which may be secret. widen-cost: it may let the job run where its owner did not want to pay. `policy inspect` \
+                         says what a component asks for.",
+                    ),
+            )
     }
 
     fn augment_args_for_update(command: Command) -> Command {
@@ -58,10 +74,11 @@ impl clap::Args for PolicyArguments {
 
 impl clap::FromArgMatches for PolicyArguments {
     fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
-        /// Whether a word on the command line is a policy or settings; by its position there.
+        /// What a word on the command line is; by its position there.
         enum Word {
             Policy(String),
             Settings(String),
+            Grant(String),
         }
         let placed = |id: &str, word: fn(String) -> Word| -> Vec<(usize, Word)> {
             let indices = matches.indices_of(id).into_iter().flatten();
@@ -70,19 +87,29 @@ impl clap::FromArgMatches for PolicyArguments {
         };
         let mut words = placed("policy", Word::Policy);
         words.extend(placed("settings", Word::Settings));
+        words.extend(placed("grant", Word::Grant));
         words.sort_by_key(|(index, _)| *index);
         let mut policies: Vec<PolicyArgument> = Vec::new();
         for (_, word) in words {
-            match (word, policies.last_mut()) {
-                (Word::Policy(policy), _) => policies.push(PolicyArgument { policy, settings: None }),
+            let misplaced = match (word, policies.last_mut()) {
+                (Word::Policy(policy), _) => {
+                    policies.push(PolicyArgument { policy, settings: None, grants: Vec::new() });
+                    continue;
+                }
                 (Word::Settings(text), Some(last @ PolicyArgument { settings: None, .. })) => {
-                    last.settings = Some(text)
+                    last.settings = Some(text);
+                    continue;
+                }
+                (Word::Grant(text), Some(last)) => {
+                    last.grants.push(text);
+                    continue;
                 }
                 (Word::Settings(_), _) => {
-                    let message = "each --settings belongs to the --policy that stands before it, and there is one at most for each";
-                    return Err(clap::Error::raw(clap::error::ErrorKind::ArgumentConflict, format!("{message}\n")));
+                    "each --settings belongs to the --policy that stands before it, and there is one at most for each"
                 }
-            }
+                (Word::Grant(_), None) => "each --grant belongs to the --policy that stands before it",
+            };
+            return Err(clap::Error::raw(clap::error::ErrorKind::ArgumentConflict, format!("{misplaced}\n")));
         }
         Ok(Self(policies))
     }
@@ -100,6 +127,8 @@ pub(crate) struct PolicyChoice {
     pub(crate) source: PolicySource,
     /// A JSON object as text.
     pub(crate) settings: String,
+    /// What it may beyond others.
+    pub(crate) grants: Grants,
 }
 
 impl PolicyChoice {
@@ -118,7 +147,7 @@ pub(crate) fn to_load(choices: &[PolicyChoice]) -> Vec<PolicyToLoad> {
     let to_load = |choice: &PolicyChoice| PolicyToLoad {
         source: choice.source.clone(),
         settings: choice.settings.clone(),
-        grants: Grants::default(),
+        grants: choice.grants.clone(),
         scope: PolicyScope::AllJobs,
     };
     choices.iter().map(to_load).collect()
@@ -134,6 +163,15 @@ pub(crate) enum PolicyArgumentError {
         given: String,
         /// Names, joined.
         embedded: String,
+    },
+    /// What cannot be granted.
+    #[error(
+        "--grant {given:?}: memory=SIZE is needed, 64KiB to {}MiB such as memory=16MiB, or a capability: {}",
+        MEMORY_BYTES_MAX >> 20, Capability::ALL.map(Capability::name).join(", ")
+    )]
+    Grant {
+        /// What was given.
+        given: String,
     },
     /// The file of the settings.
     #[error("--settings @{path}: failed to read the file: {source}", path = path.display())]
@@ -183,7 +221,36 @@ fn resolve_one(
         None => "{}".to_owned(),
         Some(text) => read_settings(given, text, working_directory)?,
     };
-    Ok(PolicyChoice { source, settings })
+    Ok(PolicyChoice { source, settings, grants: read_grants(&argument.grants)? })
+}
+
+/// Later words count: `memory` may be given twice.
+fn read_grants(given: &[String]) -> Result<Grants, PolicyArgumentError> {
+    let mut grants = Grants::default();
+    for given in given {
+        let wrong = || PolicyArgumentError::Grant { given: given.clone() };
+        match given.strip_prefix("memory=") {
+            Some(size) => {
+                grants.memory_bytes = size_bytes(size).ok_or_else(wrong)?;
+                grants.check().map_err(|_| wrong())?;
+            }
+            None => grants.capabilities.push(given.parse().map_err(|_| wrong())?),
+        }
+    }
+    Ok(grants)
+}
+
+/// A number of bytes, or one with KiB or MiB.
+fn size_bytes(text: &str) -> Option<usize> {
+    let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
+    let (number, unit) = text.split_at(digits);
+    let unit = match unit {
+        "" | "B" => 1,
+        "KiB" => 1 << 10,
+        "MiB" => 1 << 20,
+        _ => return None,
+    };
+    number.parse::<usize>().ok()?.checked_mul(unit)
 }
 
 fn read_settings(policy: &str, given: &str, working_directory: &Path) -> Result<String, PolicyArgumentError> {
@@ -263,6 +330,33 @@ mod tests {
             error,
             "--policy \"other\": there is no such file, and no embedded policy of this name; embedded are standard"
         );
+    }
+
+    #[test]
+    fn grants_belong_to_the_policy_before_them_and_are_within_bounds() {
+        let resolve = |words: &[&str]| resolve(&arguments(words).unwrap(), &["standard"], Path::new("/"));
+        let words = ["--policy", "standard", "--grant", "memory=16MiB", "--grant=see-query", "--policy", "standard"];
+        let granted = Grants { capabilities: vec![Capability::SeeQuery], memory_bytes: 16 << 20 };
+        let grants: Vec<Grants> = resolve(&words).unwrap().into_iter().map(|choice| choice.grants).collect();
+        assert_eq!(grants, [granted, Grants::default()]);
+        assert_eq!(to_load(&resolve(&words).unwrap())[0].grants.memory_bytes, 16 << 20);
+        let memory = |size: &str| resolve(&["--policy", "standard", "--grant", &format!("memory={size}")]);
+        for (size, bytes) in [("65536", 64 << 10), ("64KiB", 64 << 10), ("64MiB", 64 << 20), ("3000000B", 3_000_000)] {
+            assert_eq!(memory(size).unwrap()[0].grants.memory_bytes, bytes);
+        }
+        for size in
+            ["", "0", "65535", "65MiB", "1GiB", "16mb", "-1", "1.5MiB", "99999999999999999999", "17592186044417MiB"]
+        {
+            let error = memory(size).unwrap_err().to_string();
+            assert!(error.contains(size) && error.contains("64KiB to 64MiB"), "{error}");
+        }
+        let error = resolve(&["--policy", "standard", "--grant", "root"]).unwrap_err().to_string();
+        assert_eq!(
+            error,
+            "--grant \"root\": memory=SIZE is needed, 64KiB to 64MiB such as memory=16MiB, or a capability: see-query, widen-cost"
+        );
+        assert!(arguments(&["--grant", "see-query", "--policy", "standard"]).is_err());
+        assert!(arguments(&["--grant", "see-query"]).is_err());
     }
 
     #[test]

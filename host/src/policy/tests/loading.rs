@@ -174,7 +174,7 @@ fn what_a_component_needs_is_held_against_what_is_granted() {
     assert_refused(
         with_pages(33),
         Fault::MemoryLimit,
-        "needs 2112 KiB of memory to begin with and is granted 2048; grant it more, up to 64 MiB",
+        "needs 2112 KiB of memory to begin with and is granted 2048; grant it more, up to 64 MiB (--grant memory=SIZE)",
     );
     let granted = Grants { memory_bytes: 64 << 20, ..Grants::default() };
     POLICIES.load(&bytes(&fresh_name(), with_pages(1024)), String::new(), granted).unwrap();
