@@ -6,6 +6,7 @@ mod disk;
 mod encodings;
 mod fetch;
 mod guests;
+mod hostile_guests;
 mod kill;
 mod lengths;
 mod names;

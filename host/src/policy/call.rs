@@ -191,6 +191,9 @@ fn no_such_hook() -> wasmtime::Error {
 /// What kind of fault an error is, and its text with the guest's last words.
 fn classify(error: &wasmtime::Error, stage: Stage, state: &GuestState, budget: &Budget) -> Failed {
     let trap = error.downcast_ref::<Trap>().copied();
+    let backtrace = error.downcast_ref::<WasmBacktrace>();
+    // The guest was at work; an answer is read when it is through.
+    let within = backtrace.is_some_and(|backtrace| !backtrace.frames().is_empty());
     let (fault, what) = match (trap, state.memory_refused) {
         (Some(Trap::OutOfFuel), _) => (Fault::FuelExhausted, format!("it used up its fuel of {}", budget.fuel)),
         (Some(Trap::Interrupt), _) => {
@@ -200,22 +203,29 @@ fn classify(error: &wasmtime::Error, stage: Stage, state: &GuestState, budget: &
         // Where memory is refused a guest usually aborts: what it wanted says more than where it stopped.
         (_, Some(wanted)) => {
             let granted = budget.memory_bytes >> 10;
-            (Fault::MemoryLimit, format!("it wanted {} KiB of memory and is granted {granted}", wanted >> 10))
+            let wanted = wanted >> 10;
+            (
+                Fault::MemoryLimit,
+                format!("it wanted {wanted} KiB of memory and is granted {granted} (--grant memory=SIZE)"),
+            )
         }
-        (Some(trap), None) if is_of_the_answer(trap) => {
+        (Some(trap), None) if is_of_the_answer(trap) && !within => {
             (Fault::InvalidAnswer, format!("its answer cannot be read: {trap}"))
         }
         (Some(trap), None) => (Fault::Trap, trap.to_string().replacen("wasm trap: ", "", 1)),
         (None, None) => match (error.downcast_ref::<Ended>(), stage) {
             (Some(Ended(why)), _) => (Fault::Trap, why.clone()),
             (None, Stage::Instantiating) => (Fault::InstantiationFailed, format!("{:#}", error.root_cause())),
+            (None, Stage::Calling) if within => {
+                (Fault::Trap, format!("it called a function of the host wrongly: {}", error.root_cause()))
+            }
             (None, Stage::Calling) => {
                 (Fault::InvalidAnswer, format!("its answer cannot be read: {}", error.root_cause()))
             }
         },
     };
     let mut detail = what;
-    if let Some(function) = error.downcast_ref::<WasmBacktrace>().and_then(innermost) {
+    if let Some(function) = backtrace.and_then(innermost) {
         detail.push_str(&format!(", in {function}"));
     }
     if let Some(line) = state.last_line() {

@@ -175,7 +175,7 @@ impl Policies {
     }
 
     /// Answers a question. Where a job has no policies the native default answers at once, on the caller's thread; else the policy thread
-    /// does, some tens of microseconds later. The future may be dropped: the answer is then computed for nothing.
+    /// does, some tens of microseconds later. The future may be dropped: the policies are then not asked, or in vain.
     pub fn answer(
         &self,
         ask: Ask,

@@ -25,7 +25,7 @@ struct Work {
     answered_tx: oneshot::Sender<Answered>,
 }
 
-/// Owns the thread: it ends when this is dropped, after it has answered what was asked.
+/// Owns the thread: it ends when this is dropped, after it has answered everybody who still waits.
 #[derive(Debug)]
 pub(super) struct PolicyThread {
     shared: Arc<Shared>,
@@ -74,13 +74,17 @@ impl PolicyThread {
 fn run(shared: Arc<Shared>, mut work_rx: mpsc::Receiver<Work>) {
     let mut decider = Decider::new(Arc::clone(&shared));
     while let Some(Work { ask, members, facts, answered_tx }) = work_rx.blocking_recv() {
+        // Nobody waits for it any more, and those behind it need not wait either.
+        if answered_tx.is_closed() {
+            continue;
+        }
         let answered = catch_unwind(AssertUnwindSafe(|| decider.answer(&ask, &members, facts)));
         let answered = answered.unwrap_or_else(|_| {
             tracing::error!(decision = %ask.decision, "the policy runtime broke down on a question; the built-in default decides");
             decider = Decider::new(Arc::clone(&shared));
             Decider::new(Arc::clone(&shared)).answer(&ask, &[], Box::new(NoFacts))
         });
-        // Nobody waits for it any more; it has no effect then.
+        // Whoever asked may have left meanwhile; the answer has no effect then.
         let _received = answered_tx.send(answered);
     }
 }

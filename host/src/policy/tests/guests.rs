@@ -1,45 +1,49 @@
 //! Guests by hand: core modules as text, with their answers lowered into memory by the canonical ABI, encoded as components of the contract.
+//!
+//! The end-to-end tests make theirs with it as well: all that it needs of the host is the contract of the module around it.
 
 use std::fmt::Write as _;
 
 use wit_component::{ComponentEncoder, StringEncoding, embed_component_metadata};
 use wit_parser::Resolve;
 
-use crate::policy::contract::{
+use super::contract::{
     AdmitVerdict, Attributes, Change, Descriptor, Hook, Plan, Reason, RecoveryVerdict, RetryVerdict, Verdict,
 };
 
 /// The contract.
-pub(super) const WIT: &str = include_str!("../../../../wit/policy.wit");
+pub(crate) const WIT: &str = include_str!("../../../../wit/policy.wit");
 
 /// Where answers lie in memory, and where the host may put what it gives: the first page is the answers', the second the host's.
 const DATA_AT: usize = 1024;
 const HEAP_AT: usize = 64 << 10;
 
 /// A guest that answers the same every time, unless a body does something else first.
-pub(super) struct Guest {
-    pub(super) descriptor: Descriptor,
-    pub(super) settings: Result<(), Vec<String>>,
-    pub(super) retry: Result<Verdict<RetryVerdict>, String>,
-    pub(super) admit: Result<Verdict<AdmitVerdict>, String>,
-    pub(super) recovery: Result<Verdict<RecoveryVerdict>, String>,
+pub(crate) struct Guest {
+    pub(crate) descriptor: Descriptor,
+    pub(crate) settings: Result<(), Vec<String>>,
+    pub(crate) retry: Result<Verdict<RetryVerdict>, String>,
+    pub(crate) admit: Result<Verdict<AdmitVerdict>, String>,
+    pub(crate) recovery: Result<Verdict<RecoveryVerdict>, String>,
     /// Instructions of the functions, before they answer. In text; `$context` is the argument.
-    pub(super) on_describe: String,
-    pub(super) on_call: String,
+    pub(crate) on_describe: String,
+    pub(crate) on_call: String,
+    /// The same of the function by which the host asks for room; `$size` is how much it wants.
+    pub(crate) on_allocate: String,
     /// Other items of the module.
-    pub(super) items: String,
+    pub(crate) items: String,
     /// Pages of memory at the start, 64 KiB each.
-    pub(super) pages: u32,
+    pub(crate) pages: u32,
     /// Hooks that it exports.
-    pub(super) exports: Vec<Hook>,
+    pub(crate) exports: Vec<Hook>,
 }
 
-pub(super) fn reason(code: &str) -> Reason {
+pub(crate) fn reason(code: &str) -> Reason {
     Reason { code: code.into(), note: format!("because of {code}"), memo: None, attributes: Vec::new() }
 }
 
 /// A guest with all hooks, which always says `default`.
-pub(super) fn guest() -> Guest {
+pub(crate) fn guest() -> Guest {
     let hooks = vec![Hook::Retry, Hook::NetworkCost, Hook::Recovery];
     Guest {
         descriptor: Descriptor {
@@ -56,6 +60,7 @@ pub(super) fn guest() -> Guest {
         recovery: Ok(Verdict { verdict: RecoveryVerdict::Default, reason: reason("nothing") }),
         on_describe: String::new(),
         on_call: String::new(),
+        on_allocate: String::new(),
         items: String::new(),
         pages: 3,
         exports: hooks,
@@ -63,33 +68,41 @@ pub(super) fn guest() -> Guest {
 }
 
 impl Guest {
-    pub(super) fn retry(mut self, verdict: RetryVerdict) -> Self {
+    pub(crate) fn retry(mut self, verdict: RetryVerdict) -> Self {
         self.retry = Ok(Verdict { verdict, reason: reason("of_guest") });
         self
     }
 
-    pub(super) fn admit(mut self, verdict: AdmitVerdict) -> Self {
+    pub(crate) fn admit(mut self, verdict: AdmitVerdict) -> Self {
         self.admit = Ok(Verdict { verdict, reason: reason("of_guest") });
         self
     }
 
-    pub(super) fn recovery(mut self, verdict: RecoveryVerdict) -> Self {
+    pub(crate) fn recovery(mut self, verdict: RecoveryVerdict) -> Self {
         self.recovery = Ok(Verdict { verdict, reason: reason("of_guest") });
         self
     }
 
-    pub(super) fn on_call(mut self, instructions: &str) -> Self {
+    pub(crate) fn on_call(mut self, instructions: &str) -> Self {
         self.on_call = instructions.into();
         self
     }
 
-    /// The component.
-    pub(super) fn component(&self) -> Vec<u8> {
-        encoded(&self.module(), WIT, "policy")
+    /// With these hooks and no other, as it says itself.
+    pub(crate) fn only(mut self, hooks: &[Hook]) -> Self {
+        self.exports = hooks.to_vec();
+        self.descriptor.hooks = hooks.to_vec();
+        self
+    }
+
+    /// The component, of a world of the hooks that it exports.
+    pub(crate) fn component(&self) -> Vec<u8> {
+        let exports: String = self.exports.iter().map(|hook| format!("export {}; ", hook.name())).collect();
+        encoded(&self.module(), &format!("{WIT}\nworld guest {{ import host; export meta; {exports}}}"), "guest")
     }
 
     /// The core module as text.
-    pub(super) fn module(&self) -> String {
+    pub(crate) fn module(&self) -> String {
         let mut memory = Memory::default();
         let described = memory.descriptor(&self.descriptor);
         let validated = memory.validated(&self.settings);
@@ -113,7 +126,7 @@ impl Guest {
             write!(text, "\\{byte:02x}").unwrap();
             text
         });
-        let Self { items, pages, on_describe, .. } = self;
+        let Self { items, pages, on_describe, on_allocate, .. } = self;
         format!(
             "(module
               (import \"backhaul:policy/host@0.1.0\" \"log\" (func $log (param i32 i32 i32)))
@@ -121,6 +134,7 @@ impl Guest {
               (memory (export \"memory\") {pages})
               (global $heap (mut i32) (i32.const {HEAP_AT}))
               (func (export \"cabi_realloc\") (param i32 i32) (param $align i32) (param $size i32) (result i32) (local $at i32)
+                {on_allocate}
                 (local.set $at (i32.and (i32.add (global.get $heap) (i32.sub (local.get $align) (i32.const 1)))
                                         (i32.sub (i32.const 0) (local.get $align))))
                 (global.set $heap (i32.add (local.get $at) (local.get $size)))
@@ -135,7 +149,7 @@ impl Guest {
 }
 
 /// A component of a core module in text, for a world of a contract.
-pub(super) fn encoded(module: &str, wit: &str, world: &str) -> Vec<u8> {
+pub(crate) fn encoded(module: &str, wit: &str, world: &str) -> Vec<u8> {
     let mut core = wat::parse_str(module).unwrap_or_else(|error| panic!("{error}\n{module}"));
     let mut resolve = Resolve::default();
     let package = resolve.push_source("policy.wit", wit).unwrap();

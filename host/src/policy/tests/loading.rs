@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::guests::{WIT, encoded};
+use super::hostile;
 use super::*;
 
 fn refused_of(policies: &Policies, component: Vec<u8>, settings: &str) -> (Fault, String) {
@@ -38,6 +39,14 @@ fn what_is_no_component_is_refused_with_what_to_do() {
 }
 
 #[test]
+fn what_cannot_be_a_policy_is_refused_for_a_reason_of_its_own() {
+    for (what, component, fault) in hostile::that_are_refused() {
+        let (found, detail) = refused(component);
+        assert_eq!(found, fault, "{what}: {detail}");
+    }
+}
+
+#[test]
 fn damaged_components_never_break_the_host() {
     let whole = guest().component();
     for position in (8..whole.len()).step_by(whole.len() / 60) {
@@ -51,17 +60,8 @@ fn damaged_components_never_break_the_host() {
 
 #[test]
 fn an_import_of_wasi_is_refused_by_name() {
-    let module = guest().module().replacen(
-        "(memory",
-        "(import \"wasi:clocks/monotonic-clock@0.2.0\" \"now\" (func $now (result i64))) (memory",
-        1,
-    );
-    let module =
-        module.replacen("(param $context i32) (result i32)", "(param $context i32) (result i32) (drop (call $now))", 1);
-    let wit = WIT.replace("include retry-policy;", "import wasi:clocks/monotonic-clock@0.2.0; include retry-policy;");
-    let wit = format!("{wit}\npackage wasi:clocks@0.2.0 {{ interface monotonic-clock {{ now: func() -> u64; }} }}");
     assert_refused(
-        encoded(&module, &wit, "policy"),
+        hostile::importing_a_clock(),
         Fault::ForbiddenImport,
         "it imports wasi:clocks/monotonic-clock@0.2.0; a policy imports backhaul:policy/host and nothing else; a policy has no clock",
     );
@@ -69,27 +69,21 @@ fn an_import_of_wasi_is_refused_by_name() {
 
 #[test]
 fn another_version_of_the_contract_is_told_with_both_versions() {
-    let module = guest().module().replace("@0.1.0", "@0.2.0");
-    let component = encoded(&module, &WIT.replace("backhaul:policy@0.1.0", "backhaul:policy@0.2.0"), "policy");
-    assert_refused(component, Fault::WrongShape, "targets backhaul:policy@0.2.0, this host speaks 0.1;");
-}
-
-#[test]
-fn a_shape_of_another_time_is_refused_before_the_first_call() {
-    // The same version with one more field: what a contract that moved without its number would look like.
-    let wit = WIT.replace("record host-view { running: u32,", "record host-view { walking: u32, running: u32,");
     assert_refused(
-        encoded(&guest().module(), &wit, "policy"),
+        hostile::of_another_version(),
         Fault::WrongShape,
-        "does not have the shapes of backhaul:policy 0.1.0",
+        "targets backhaul:policy@0.2.0, this host speaks 0.1;",
     );
 }
 
 #[test]
+fn a_shape_of_another_time_is_refused_before_the_first_call() {
+    assert_refused(hostile::of_another_shape(), Fault::WrongShape, "does not have the shapes of backhaul:policy 0.1.0");
+}
+
+#[test]
 fn a_component_that_is_no_policy_is_refused() {
-    let wit = "package a:b; world w { export f: func() -> u32; }";
-    let component = encoded("(module (func (export \"f\") (result i32) (i32.const 1)))", wit, "w");
-    assert_refused(component, Fault::WrongShape, "no policy");
+    assert_refused(hostile::that_is_no_policy(), Fault::WrongShape, "no policy");
 }
 
 #[test]

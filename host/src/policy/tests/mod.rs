@@ -2,6 +2,7 @@
 
 mod chains;
 mod guests;
+mod hostile;
 mod loading;
 mod mirrors;
 mod rebuilt;

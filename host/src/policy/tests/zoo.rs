@@ -1,19 +1,16 @@
 //! Guests that misbehave: each has its own fault code in its row, the job goes on by the fallback, and the host lives.
 
+use std::sync::{Arc, Mutex};
+
+use futures_util::FutureExt as _;
+
 use super::guests::reason;
+use super::hostile::{self, GROW, LOOP};
 use super::*;
 use crate::policy::contract::{Change, Plan, Reason, RecoveryVerdict, Verdict};
 
 /// What a call may take on a machine that does much else, beyond its own 50 ms.
 const SLACK_US: u64 = 500_000;
-
-const LOOP: &str = "(loop $again (br $again))";
-const RECURSION: &str = "(func $deeper (param i32) (result i32) (i32.add (call $deeper (i32.add (local.get 0) (i32.const 1))) (i32.const 1)))";
-/// Each address depends on what was read at the one before.
-const CHASE: &str = "(local $at i32) (loop $again
-    (local.set $at (i32.and (i32.add (i32.load (local.get $at)) (i32.add (i32.mul (local.get $at) (i32.const 1664525)) (i32.const 1013904223)))
-                            (i32.const 0x1ffffc)))
-    (br $again))";
 
 /// Asks `on-failure`, and checks what holds for every fault: the row tells it, the native default decides, the journal hears of it.
 fn faulted(policies: &Policies, guest: &Guest) -> (Fault, String) {
@@ -32,6 +29,14 @@ fn faulted(policies: &Policies, guest: &Guest) -> (Fault, String) {
 }
 
 #[test]
+fn each_guest_that_fails_is_known_by_its_fault() {
+    for (what, guest, faults) in hostile::that_fail_to_retry() {
+        let (fault, detail) = faulted(&POLICIES, &guest);
+        assert!(faults.contains(&fault), "{what}: {fault:?}: {detail}");
+    }
+}
+
+#[test]
 fn a_loop_runs_out_of_fuel() {
     let (fault, detail) = faulted(&POLICIES, &guest().on_call(LOOP));
     assert_eq!(fault, Fault::FuelExhausted);
@@ -41,30 +46,21 @@ fn a_loop_runs_out_of_fuel() {
 #[test]
 fn a_pointer_chase_with_fuel_to_spare_runs_out_of_time() {
     let policies = Policies::start(PolicyConfig { fuel: u64::MAX >> 1, ..config() }).unwrap();
-    let chase = Guest { pages: 32, ..guest() }.on_call(CHASE);
-    let (fault, detail) = faulted(&policies, &chase);
+    let (fault, detail) = faulted(&policies, &hostile::chasing());
     assert_eq!(fault, Fault::TimedOut);
     assert!(detail.contains("50 ms"), "{detail}");
 }
 
 #[test]
-fn deep_recursion_overflows_the_stack_of_the_guest_only() {
-    let deep = Guest { items: RECURSION.into(), ..guest() }.on_call("(drop (call $deeper (i32.const 0)))");
-    assert_eq!(faulted(&POLICIES, &deep).0, Fault::StackOverflow);
-}
-
-#[test]
 fn a_guest_that_aborts_for_want_of_memory_is_told_from_one_that_traps() {
-    let grow = "(loop $again (br_if $again (i32.ne (memory.grow (i32.const 1)) (i32.const -1)))) unreachable";
-    let (fault, detail) = faulted(&POLICIES, &guest().on_call(grow));
+    let (fault, detail) = faulted(&POLICIES, &hostile::growing());
     assert_eq!(fault, Fault::MemoryLimit);
     assert!(detail.starts_with("it wanted 2112 KiB of memory and is granted 2048"), "{detail}");
 }
 
 #[test]
 fn a_guest_that_makes_do_with_the_memory_it_has_is_heard() {
-    let grow = "(loop $again (br_if $again (i32.ne (memory.grow (i32.const 1)) (i32.const -1))))";
-    let name = loaded(&POLICIES, &guest().retry(RetryVerdict::Retry(7_000)).on_call(grow));
+    let name = loaded(&POLICIES, &guest().retry(RetryVerdict::Retry(7_000)).on_call(GROW));
     let answered = POLICIES.answer_blocking(&ask(of_retry(retry_context()), &[&name]), Box::new(NoFacts));
     assert_eq!(retry_after(&answered), Some(7_000));
     assert_eq!(answered.decisions[0].peak_memory, 2 << 20);
@@ -147,18 +143,14 @@ fn a_rejected_answer_is_kept_in_its_row_without_its_secrets() {
 }
 
 #[test]
-fn plans_with_unusable_changes_leave_the_job_in_error() {
-    for (change, what) in [
-        (Change::SetRemoteName(3, "https://mirror.example/a".into()), "names the file 3"),
-        (Change::SetRemoteName(0, "file:///etc/passwd".into()), "remote name that is refused"),
-        (Change::RestartFile(99), "names the file 99"),
-    ] {
-        let changes = vec![change];
-        let name = loaded(&POLICIES, &guest().recovery(RecoveryVerdict::Resume(Plan { changes, after: 0 })));
+fn plans_that_are_unusable_leave_the_job_in_error() {
+    for (what, guest) in hostile::that_fail_to_recover() {
+        let name = loaded(&POLICIES, &guest);
         let answered = POLICIES.answer_blocking(&ask(of_recovery(recovery_context()), &[&name]), Box::new(NoFacts));
         let (fault, detail) = fault(&answered.decisions[0]);
-        assert!(fault == Fault::InvalidAnswer && detail.contains(what), "{detail}");
-        assert_eq!(recovered(&answered), Recovery::Leave);
+        assert_eq!(fault, Fault::InvalidAnswer, "{what}: {detail}");
+        assert_eq!(recovered(&answered), Recovery::Leave, "{what}");
+        assert_eq!(answered.faults.len(), 1, "{what}");
     }
 }
 
@@ -219,11 +211,10 @@ fn a_table_cannot_grow_beyond_its_limit() {
 async fn the_thread_lives_through_all_of_them() {
     let policies = Policies::start(PolicyConfig { fuel: u64::MAX >> 1, ..config() }).unwrap();
     policies.load(&PolicySource::Embedded("standard".into()), String::new(), Grants::default()).unwrap();
-    let deep = Guest { items: RECURSION.into(), ..guest() };
     let bad = [
         guest().on_call(LOOP),
         guest().on_call("unreachable"),
-        deep.on_call("(drop (call $deeper (i32.const 0)))"),
+        hostile::recursing(),
         guest().on_call("(return (i32.const 3))"),
     ];
     for guest in &bad {
@@ -232,4 +223,42 @@ async fn the_thread_lives_through_all_of_them() {
         assert_eq!(sources(&answered), [(name.as_str(), Source::PassedOver), ("standard", Source::Policy)]);
         assert_eq!(retry_after(&answered), Some(600_000));
     }
+}
+
+/// Counts how often policies are asked, and holds them up meanwhile.
+struct Gate {
+    asked: Arc<AtomicU32>,
+    shut: Arc<Mutex<()>>,
+}
+
+impl JobFacts for Gate {
+    fn memo(&mut self, _policy: &PolicyName, _hook: Hook) -> Vec<u8> {
+        self.asked.fetch_add(1, Ordering::SeqCst);
+        drop(self.shut.lock());
+        Vec::new()
+    }
+
+    fn files(&mut self, _first: u32, _count: u32) -> Vec<contract::FileView> {
+        Vec::new()
+    }
+
+    fn summary(&mut self, _file: FileIndex) -> Option<FileSummary> {
+        None
+    }
+}
+
+#[test]
+fn an_end_waits_for_one_call_and_not_for_those_that_nobody_waits_for() {
+    let policies = Policies::start(config()).unwrap();
+    let name = loaded(&policies, &hostile::talking());
+    let (asked, shut) = (Arc::default(), Arc::default());
+    let held = Mutex::lock(&shut).unwrap();
+    for _ in 0..50 {
+        let gate = Gate { asked: Arc::clone(&asked), shut: Arc::clone(&shut) };
+        let answer = policies.answer(ask(of_retry(retry_context()), &[&name]), Box::new(gate));
+        assert!(answer.now_or_never().is_none(), "the first one is held up");
+    }
+    drop(held);
+    drop(policies);
+    assert!(asked.load(Ordering::SeqCst) <= 1, "{asked:?} calls of 50 were made, for nobody");
 }
