@@ -202,6 +202,7 @@ impl Board {
         }
         job.record.active_ms = 0;
         job.record.retry = None;
+        job.record.transferred_at = None;
         self.apply(job, Transition::Resumed);
         self.line_up(job, End::Tail);
     }

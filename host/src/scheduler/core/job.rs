@@ -262,6 +262,15 @@ impl Job {
         self.record.files_total > 0 && self.record.files_transferred >= self.record.files_total
     }
 
+    /// All of its files are transferred, and it waits for no client to be told so.
+    pub(super) const fn ends_by_itself(&self) -> bool {
+        let goes_on = matches!(
+            self.place,
+            Place::Running | Place::Line(_) | Place::LineAfterWorker(_) | Place::RetryWait | Place::Gated(_)
+        );
+        goes_on && self.nothing_left()
+    }
+
     /// Completing it now leaves files behind.
     pub(super) const fn is_partial(&self) -> bool {
         self.record.files_transferred == 0 || self.record.files_transferred < self.record.files_total

@@ -137,6 +137,10 @@ impl Board {
     /// The worker stopped as it was told to.
     fn stopped(&mut self, job: &mut Job) {
         let Some(worker) = self.worker_gone(job) else { return };
+        if job.ends_by_itself() {
+            // It was told so just as it ended its last file.
+            return self.transferred(job, Transition::Finished);
+        }
         if !matches!(job.place, Place::Running) {
             return self.after_worker(job);
         }
@@ -178,12 +182,10 @@ impl Board {
 
     fn finished(&mut self, job: &mut Job) {
         let Some(worker) = self.worker_gone(job) else { return };
+        if job.ends_by_itself() {
+            return self.transferred(job, Transition::Finished);
+        }
         match job.place {
-            Place::Running | Place::Line(_) | Place::LineAfterWorker(_) | Place::RetryWait | Place::Gated(_)
-                if job.nothing_left() =>
-            {
-                self.transferred(job, Transition::Finished);
-            }
             Place::Running if worker.stopping.is_some() || worker.files_total < job.record.files_total => {
                 self.slot_lost(job, End::Front);
             }
@@ -220,6 +222,9 @@ impl Board {
         if before != JobState::Transferred {
             job.record.error = None;
             job.record.retry = None;
+        }
+        // One that was suspended in between has said so before.
+        if job.record.transferred_at.is_none() {
             job.record.transferred_at = Some(self.now.wall);
             self.journal(job, EventKind::JobTransferred);
         }

@@ -151,6 +151,54 @@ fn a_worker_that_ends_just_after_a_resume_finishes_the_job() {
 }
 
 #[test]
+fn a_worker_that_is_stopped_after_the_last_file_leaves_nothing_to_wait_for() {
+    let mut world = world();
+    let job = world.launch(1, 1, properties());
+    world.launch(2, 1, properties());
+    world.take_effects();
+    world.pass(60_000);
+    assert!(world.was_stopped(job), "its slice is over");
+    world.report(job, file_done(0));
+    world.report(job, Report::Stopped);
+    assert_eq!(world.state(job), JobState::Transferred);
+}
+
+#[test]
+fn a_last_file_that_ends_as_the_network_is_lost_ends_the_job() {
+    let mut world = world();
+    let job = world.launch(1, 1, properties());
+    world.network(super::harness::offline());
+    world.report(job, file_done(0));
+    world.report(job, Report::Stopped);
+    assert_eq!(world.state(job), JobState::Transferred);
+    assert_eq!(world.journal(job), ["job_created", "file_transferred", "job_transferred"]);
+}
+
+#[test]
+fn a_job_is_transferred_once_however_often_it_is_suspended_afterwards() {
+    let mut world = world();
+    let job = world.launch(1, 1, properties());
+    world.report(job, file_done(0));
+    world.report(job, Report::Finished);
+    let transferred_at = world.record(job).transferred_at;
+    world.pass(1_000);
+    world.command(Command::Suspend(job)).unwrap().unwrap();
+    world.command(Command::Resume(job)).unwrap().unwrap();
+    assert_eq!(world.state(job), JobState::Transferred);
+    assert_eq!(world.record(job).transferred_at, transferred_at);
+    let told = |world: &World| world.journal(job).iter().filter(|name| *name == "job_transferred").count();
+    assert_eq!(told(&world), 1);
+    world.command(Command::AddFiles { job, files: vec![file_spec("http://origin/b")] }).unwrap().unwrap();
+    world.command(Command::Suspend(job)).unwrap().unwrap();
+    world.command(Command::Resume(job)).unwrap().unwrap();
+    world.command(Command::Suspend(job)).unwrap().unwrap();
+    world.report(job, file_done(1));
+    world.report(job, Report::Finished);
+    world.command(Command::Resume(job)).unwrap().unwrap();
+    assert_eq!((world.state(job), told(&world)), (JobState::Transferred, 2), "there was something new to transfer");
+}
+
+#[test]
 fn files_added_while_a_job_runs_are_fetched_before_it_is_transferred() {
     let mut world = world();
     let job = world.launch(1, 1, properties());
