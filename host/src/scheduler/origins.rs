@@ -90,13 +90,19 @@ impl Origins {
         known.connections = known.connections.saturating_add(u32::from(connections));
     }
 
-    /// It no longer does. Returns the jobs that may look again: as many as there are connections left, and all of them once none is in
-    /// use, since nobody would wake the rest.
-    pub(super) fn release(&mut self, origin: &Origin, connections: u16) -> Vec<(Seat, JobId)> {
+    /// It no longer does.
+    pub(super) fn release(&mut self, origin: &Origin, connections: u16) {
+        if let Some(known) = self.known.get_mut(origin) {
+            known.running = known.running.saturating_sub(1);
+            known.connections = known.connections.saturating_sub(u32::from(connections));
+        }
+    }
+
+    /// Takes the jobs that may look again: as many as there are connections left, and all of them once none is in use, since nobody
+    /// would call the rest. Whoever is called and does not take a connection calls again in its place.
+    pub(super) fn call(&mut self, origin: &Origin) -> Vec<(Seat, JobId)> {
         let connections_max = self.connections_max;
         let Some(known) = self.known.get_mut(origin) else { return Vec::new() };
-        known.running = known.running.saturating_sub(1);
-        known.connections = known.connections.saturating_sub(u32::from(connections));
         let left = match known.connections {
             0 => u32::MAX,
             used => connections_max.saturating_sub(used),
@@ -109,11 +115,9 @@ impl Origins {
         self.entry(origin, now).waiting.insert(seat, job);
     }
 
-    /// It no longer does.
-    pub(super) fn leave(&mut self, origin: &Origin, seat: Seat) {
-        if let Some(known) = self.known.get_mut(origin) {
-            known.waiting.remove(&seat);
-        }
+    /// It no longer does. Returns whether it still waited, and was not called.
+    pub(super) fn leave(&mut self, origin: &Origin, seat: Seat) -> bool {
+        self.known.get_mut(origin).is_some_and(|known| known.waiting.remove(&seat).is_some())
     }
 
     /// The origin gave an acceptable answer.
@@ -188,7 +192,9 @@ mod tests {
         let seat = queue.seat(Priority::Normal, End::Tail);
         let job = JobId(Uuid::from_u128(1));
         origins.wait(&a, seat, job, at(0));
-        assert_eq!(origins.release(&a, 2), [(seat, job)]);
+        assert_eq!(origins.call(&a), []);
+        origins.release(&a, 2);
+        assert_eq!(origins.call(&a), [(seat, job)]);
         assert_eq!(origins.view(&a, at(0)).running, 1);
     }
 

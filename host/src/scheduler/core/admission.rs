@@ -85,6 +85,8 @@ impl Board {
         if self.queue.free(pool) > 0 {
             return match admitted {
                 Some(admitted) => {
+                    // It takes the connections that it was called for.
+                    job.origin_wait = None;
                     self.vacate(job);
                     self.start(job, connections, admitted.bytes_per_second);
                     Look::Next
@@ -129,6 +131,8 @@ impl Board {
             Some(hold) if hold.network != self.gates.generation() => Cause::NetworkChanged,
             Some(_) => Cause::LookAgain,
         };
+        // What it was called for, it will take if it is admitted.
+        job.origin_wait = None;
         self.vacate(job);
         self.queue.reserve(Pool::of(seat.level));
         self.enter(job, Place::Asking(seat));
@@ -203,9 +207,8 @@ impl Board {
         self.timers.cancel(job.record.id, TimerKind::Slice);
         self.timers.cancel(job.record.id, TimerKind::MaximumDownloadTime);
         if let Some(origin) = &worker.origin {
-            for (seat, waiting) in self.origins.release(origin, worker.connections) {
-                self.queue.make_ready(seat, waiting);
-            }
+            self.origins.release(origin, worker.connections);
+            self.call_next(origin);
         }
         Some(worker)
     }
@@ -285,6 +288,10 @@ impl Board {
         job.admitted = None;
         job.hold = Some(Box::new(Hold { since, until, network: asked.network, because: because.clone() }));
         self.changed.insert(id);
+        if let Some(target) = &job.target {
+            // The connections that would have been its own are for others meanwhile.
+            self.call_next(&target.origin);
+        }
         if asked.network == self.gates.generation() {
             self.queue.hold(seat, id);
             self.timers.set(id, TimerKind::Hold, self.now.boot.plus(wait_ms));

@@ -6,12 +6,12 @@ use super::super::config::SchedulerConfig;
 use super::super::gates::Gates;
 use super::super::input::{Because, CommandError, Reply, RequestId};
 use super::super::origins::Origins;
-use super::super::queue::{End, Pool, Queue};
+use super::super::queue::{End, Pool, Queue, Seat};
 use super::super::step::{Effect, FileChange, Overwrite, Step, StopReason, Write};
 use super::super::timers::{Run, TimerKind, Timers};
 use super::job::{Asked, Job, Place};
 use crate::clock::Now;
-use crate::job::{Event, EventKind, FileIndex, JobId, JobRecord, JobState, Transition};
+use crate::job::{Event, EventKind, FileIndex, JobId, JobRecord, JobState, Origin, Transition};
 use crate::policy::contract::Cause;
 
 /// Where the host is in its life.
@@ -154,9 +154,7 @@ impl Board {
         match &place {
             Place::Line(seat) => {
                 self.queue.leave(*seat);
-                if let Some(origin) = job.origin_wait.take() {
-                    self.origins.leave(&origin, *seat);
-                }
+                self.leave_origin(job, *seat);
             }
             Place::Asking(seat) => self.queue.unreserve(Pool::of(seat.level)),
             _ => {}
@@ -170,6 +168,22 @@ impl Board {
         self.clocks(job, Run::Off, Run::Off);
         self.changed.insert(id);
         place
+    }
+
+    /// The job no longer waits for its origin. If it was called already, what it was called for goes to the next ones.
+    pub(super) fn leave_origin(&mut self, job: &mut Job, seat: Seat) {
+        if let Some(origin) = job.origin_wait.take()
+            && !self.origins.leave(&origin, seat)
+        {
+            self.call_next(&origin);
+        }
+    }
+
+    /// Lets jobs that wait for an origin look again: as many as there are connections left.
+    pub(super) fn call_next(&mut self, origin: &Origin) {
+        for (seat, waiting) in self.origins.call(origin) {
+            self.queue.make_ready(seat, waiting);
+        }
     }
 
     /// Puts the job in line. Its former worker, if it still lives, has to end first.

@@ -154,9 +154,11 @@ impl Board {
 
     /// A job in line that waits for an origin which is no longer its own takes its turn again.
     pub(super) fn origin_forgotten(&mut self, job: &mut Job) {
-        if let (Place::Line(seat), Some(origin)) = (&job.place, job.origin_wait.take()) {
-            self.origins.leave(&origin, *seat);
-            self.queue.make_ready(*seat, job.record.id);
+        if let Place::Line(seat) = job.place
+            && job.origin_wait.is_some()
+        {
+            self.leave_origin(job, seat);
+            self.queue.make_ready(seat, job.record.id);
         }
     }
 

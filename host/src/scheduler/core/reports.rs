@@ -66,9 +66,8 @@ impl Board {
         }
         self.origins.acquire(&origin, worker.connections, self.now);
         if let Some(former) = worker.origin.replace(origin.clone()) {
-            for (seat, waiting) in self.origins.release(&former, worker.connections) {
-                self.queue.make_ready(seat, waiting);
-            }
+            self.origins.release(&former, worker.connections);
+            self.call_next(&former);
         }
         let file = job.target.as_ref().map_or(FileIndex(0), |target| target.file);
         job.target = Some(Target { file, origin });

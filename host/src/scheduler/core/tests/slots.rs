@@ -3,7 +3,9 @@
 use super::harness::{World, job_id, properties, transient};
 use crate::job::{JobId, JobState, Priority, Properties};
 use crate::policy::contract::Cause;
-use crate::scheduler::{Command, Effect, Input, Question, Report, SchedulerConfig, StopReason};
+use crate::scheduler::{
+    Admission, AdmitAnswer, Answer, Command, Effect, Input, Question, Report, SchedulerConfig, StopReason,
+};
 
 fn world() -> World {
     World::new(SchedulerConfig::default())
@@ -153,6 +155,50 @@ fn an_origin_is_not_given_more_connections_than_allowed() {
     world.report(second, Report::Stopped);
     assert_eq!(world.started().iter().map(|assignment| assignment.parallel_files).collect::<Vec<_>>(), [2]);
     let _ = first;
+}
+
+#[test]
+fn a_connection_that_a_held_job_does_not_use_goes_to_the_next_one() {
+    let config = SchedulerConfig { background_slots: 8, connections_per_origin: 2, ..SchedulerConfig::default() };
+    let mut world = World::new(config);
+    let _long = world.launch(1, 1, properties());
+    let second = world.launch(2, 1, properties());
+    let held = world.launch(3, 1, properties());
+    let fourth = world.launch(4, 1, properties());
+    assert_eq!(world.reported(fourth), (JobState::Queued, Some("origin")));
+    world.policies = Box::new(move |ask| match &ask.question {
+        Question::Admit(_) if ask.job == held => {
+            Answer::Admit(AdmitAnswer { admission: Admission::Hold(None), because: super::harness::because("holder") })
+        }
+        _ => super::harness::defaults(ask),
+    });
+    world.command(Command::Suspend(second)).unwrap().unwrap();
+    world.report(second, Report::Stopped);
+    assert_eq!(world.reported(held), (JobState::TransientError, Some("policy_hold")));
+    assert_eq!(world.state(fourth), JobState::Connecting);
+}
+
+#[test]
+fn a_connection_that_nobody_takes_any_more_goes_to_the_next_one() {
+    let config = SchedulerConfig { background_slots: 2, connections_per_origin: 2, ..SchedulerConfig::default() };
+    let mut world = World::new(config);
+    let _long = world.launch(1, 1, properties());
+    let many = Properties { parallel_files: 2, ..properties() };
+    let second = world.launch(2, 1, properties());
+    let third = world.launch(3, 1, many.clone());
+    let fourth = world.launch(4, 1, many);
+    assert_eq!(world.reported(fourth), (JobState::Queued, Some("origin")));
+    // Before the connection is free, the slot is meant for another one.
+    let high = world.create(5, 0, level(Priority::High));
+    let files = vec![super::harness::file_spec("http://elsewhere/")];
+    world.command(Command::AddFiles { job: high, files }).unwrap().unwrap();
+    world.command(Command::Resume(high)).unwrap().unwrap();
+    world.report(second, Report::Stopped);
+    assert_eq!(world.state(high), JobState::Connecting);
+    world.command(Command::Suspend(third)).unwrap().unwrap();
+    world.command(Command::Suspend(second)).unwrap().unwrap();
+    world.report(high, super::harness::fatal());
+    assert_eq!(world.state(fourth), JobState::Connecting);
 }
 
 #[test]
