@@ -23,11 +23,11 @@ pub(super) enum TaskWake {
 /// A task that is over.
 #[derive(Debug)]
 pub(super) enum Ended {
-    /// It has reported everything.
+    /// It has reported everything, or was aborted.
     Properly,
     /// It measured space.
     Space(Input),
-    /// It panicked or was aborted: its job's attempt has failed.
+    /// It panicked: its job's attempt has failed.
     Abnormally { job: JobId, attempt: AttemptNumber, what: String },
 }
 
@@ -83,6 +83,8 @@ impl Tasks {
                 input.map_or(Ended::Properly, Ended::Space)
             }
             Err(error) => match self.disown(error.id()) {
+                // Aborted, by a host that cannot wait: as with a kill, the next start goes on from what is stored.
+                _ if error.is_cancelled() => Ended::Properly,
                 Some((job, attempt)) => Ended::Abnormally { job, attempt, what: error.to_string() },
                 None => Ended::Properly,
             },
@@ -222,5 +224,24 @@ impl Ended {
                 Some(Input::Report { job, attempt, report: Report::Failed(Box::new(failure)) })
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::{OpenMode, Store};
+    use crate::transfer::TransferSettings;
+
+    #[tokio::test]
+    async fn what_a_draining_host_aborts_has_not_failed() {
+        let directory = tempfile::tempdir().unwrap();
+        let store = Store::open(directory.path(), OpenMode::CreateIfMissing).unwrap().store;
+        let context = TransferContext::new(TransferSettings::default(), store.reader().unwrap()).unwrap();
+        let mut tasks = Tasks::new(Arc::new(context), 1);
+        tasks.spawn(JobId::generate(), AttemptNumber(1), std::future::pending());
+        tasks.abort_all();
+        assert!(matches!(tasks.next().await, TaskWake::Ended(Ended::Properly)));
+        assert!(tasks.is_empty());
     }
 }
