@@ -33,7 +33,7 @@ pub struct JobRecord {
     pub modified_at: UnixMillis,
     /// When its first attempt began.
     pub started_at: Option<UnixMillis>,
-    /// When it last became TRANSFERRED.
+    /// When it last became TRANSFERRED; none once it was resumed to fetch more.
     pub transferred_at: Option<UnixMillis>,
     /// When its high-water mark last rose.
     pub last_progress_at: Option<UnixMillis>,

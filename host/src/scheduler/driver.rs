@@ -117,6 +117,31 @@ enum Mode {
     /// The store cannot be written: nothing runs until the core could be rebuilt from it.
     Degraded,
     Draining,
+    /// The host stops while its core is ahead of the disk: only the ends of the tasks are waited for, and nothing more is stored. What the
+    /// store has is a whole commit, and the next start goes on from there.
+    Abandoned,
+}
+
+impl Mode {
+    /// The core and the store agree.
+    const fn is_sound(self) -> bool {
+        matches!(self, Self::Working | Self::Draining)
+    }
+
+    /// The loop ends with the last task.
+    const fn is_ending(self) -> bool {
+        matches!(self, Self::Draining | Self::Abandoned)
+    }
+
+    /// The host is to stop.
+    const fn stopping(self) -> Self {
+        if self.is_sound() { Self::Draining } else { Self::Abandoned }
+    }
+
+    /// A commit failed.
+    const fn unsound(self) -> Self {
+        if self.is_ending() { Self::Abandoned } else { Self::Degraded }
+    }
 }
 
 /// What woke the loop.
@@ -170,27 +195,18 @@ impl Running {
 
     async fn run(mut self, mut incoming_rx: mpsc::Receiver<Incoming>) {
         loop {
-            let wake = self.wait(&mut incoming_rx).await;
-            let mut inputs = Vec::new();
-            self.take(wake, &mut inputs);
-            while inputs.len() < BATCH_INPUTS_MAX {
-                if let Some((job, attempt, report)) = self.tasks.try_report() {
-                    inputs.push(Input::Report { job, attempt, report });
-                } else if let Ok(incoming) = incoming_rx.try_recv() {
-                    self.take(Wake::Incoming(Some(incoming)), &mut inputs);
-                } else {
-                    break;
-                }
-            }
+            let inputs = self.gather(&mut incoming_rx).await;
             match self.mode {
-                Mode::Degraded => self.recover(inputs).await,
+                // Reports are dropped: the core that they were for is gone.
+                Mode::Abandoned => {}
+                Mode::Degraded => self.recover().await,
                 Mode::Working | Mode::Draining => {
                     if let Err(error) = self.process(inputs).await {
                         self.degrade(&error);
                     }
                 }
             }
-            if self.mode == Mode::Draining && self.tasks.is_empty() {
+            if self.mode.is_ending() && self.tasks.is_empty() {
                 break;
             }
         }
@@ -205,6 +221,39 @@ impl Running {
         }
     }
 
+    /// Waits for something to happen, and takes with it what else is queued.
+    async fn gather(&mut self, incoming_rx: &mut mpsc::Receiver<Incoming>) -> Vec<Input> {
+        let wake = self.wait(incoming_rx).await;
+        let mut inputs = Vec::new();
+        self.take(wake, &mut inputs);
+        // By turns: neither clients nor workers can keep the others out of the batch.
+        while inputs.len() < BATCH_INPUTS_MAX {
+            let reported = self.tasks.try_report();
+            let incoming = incoming_rx.try_recv().ok();
+            if reported.is_none() && incoming.is_none() {
+                break;
+            }
+            inputs.extend(reported.map(|(job, attempt, report)| Input::Report { job, attempt, report }));
+            if let Some(incoming) = incoming {
+                self.take(Wake::Incoming(Some(incoming)), &mut inputs);
+            }
+        }
+        self.take_time(&mut inputs);
+        inputs
+    }
+
+    /// What is due is due, however much else there is to do: a busy host would never come to sleep until a timer.
+    fn take_time(&mut self, inputs: &mut Vec<Input>) {
+        let now = Now::read().boot;
+        if self.core.next_deadline().is_some_and(|due| due <= now) {
+            inputs.push(Input::Tick);
+        }
+        if self.drain_until.is_some_and(|until| until <= now) && !self.tasks.is_empty() {
+            tracing::warn!("workers did not reach a checkpoint in time; they go on from their last one");
+            self.tasks.abort_all();
+        }
+    }
+
     /// Waits for the next thing to happen. Cancel-safe in every branch: nothing is lost if another one is taken.
     async fn wait(&mut self, incoming_rx: &mut mpsc::Receiver<Incoming>) -> Wake {
         let sleep = self.sleep();
@@ -212,26 +261,26 @@ impl Running {
             // Tasks first: a report that waits holds up a worker.
             biased;
             task = self.tasks.next() => Wake::Task(task),
-            incoming = incoming_rx.recv(), if self.mode != Mode::Draining => Wake::Incoming(incoming),
+            incoming = incoming_rx.recv(), if !self.mode.is_ending() => Wake::Incoming(incoming),
             () = tokio::time::sleep(sleep) => Wake::Timer,
         }
     }
 
     fn sleep(&self) -> Duration {
-        match self.mode {
-            Mode::Degraded => STORE_RETRY,
-            Mode::Working | Mode::Draining => {
-                let deadline = self.core.next_deadline().into_iter().chain(self.drain_until).min();
-                deadline.map_or(SLEEP_MAX, |at| Duration::from_millis(at.since(Now::read().boot)).min(SLEEP_MAX))
-            }
-        }
+        let deadline = match self.mode {
+            Mode::Degraded => return STORE_RETRY,
+            Mode::Working | Mode::Draining => self.core.next_deadline(),
+            Mode::Abandoned => None,
+        };
+        let deadline = deadline.into_iter().chain(self.drain_until).min();
+        deadline.map_or(SLEEP_MAX, |at| Duration::from_millis(at.since(Now::read().boot)).min(SLEEP_MAX))
     }
 
     /// Turns what woke the loop into inputs.
     fn take(&mut self, wake: Wake, inputs: &mut Vec<Input>) {
         match wake {
             Wake::Incoming(Some(Incoming::Command { command, reply_tx })) => {
-                if self.mode == Mode::Degraded {
+                if !self.mode.is_sound() {
                     let why = self.parts.degraded_tx.borrow().clone().unwrap_or_default();
                     // A caller that has left needs no reply.
                     let _left = reply_tx.send(Err(CommandError::Store(why)));
@@ -247,7 +296,7 @@ impl Running {
                 inputs.push(Input::NetworkChanged(network));
             }
             Wake::Incoming(Some(Incoming::Shutdown) | None) => {
-                self.mode = Mode::Draining;
+                self.mode = self.mode.stopping();
                 self.drain_until = Some(Now::read().boot.plus(DRAIN_MAX_MS));
                 inputs.push(Input::Drain);
             }
@@ -259,13 +308,7 @@ impl Running {
                 }
                 inputs.extend(ended.into_input());
             }
-            Wake::Timer => {
-                inputs.push(Input::Tick);
-                if self.drain_until.is_some_and(|until| Now::read().boot >= until) {
-                    tracing::warn!("workers did not reach a checkpoint in time; they go on from their last one");
-                    self.tasks.abort_all();
-                }
-            }
+            Wake::Timer => {}
         }
     }
 
@@ -374,18 +417,16 @@ impl Running {
     fn degrade(&mut self, error: &StoreError) {
         tracing::error!(%error, "the store cannot be written; transfers stop until it can");
         self.parts.degraded_tx.send_replace(Some(error.to_string()));
-        if self.mode == Mode::Working {
-            self.mode = Mode::Degraded;
-        }
+        self.mode = self.mode.unsound();
         self.tasks.stop_all();
         for (_, reply_tx) in self.replies.drain() {
             let _left = reply_tx.send(Err(CommandError::Store(error.to_string())));
         }
     }
 
-    /// Tries to leave the degraded mode. Reports that come meanwhile are dropped: the core that they were for is gone.
-    async fn recover(&mut self, _dropped: Vec<Input>) {
-        if !self.tasks.is_empty() || self.mode != Mode::Degraded {
+    /// Tries to leave the degraded mode. What came meanwhile is dropped: the core that it was for is gone.
+    async fn recover(&mut self) {
+        if !self.tasks.is_empty() {
             return;
         }
         self.mode = Mode::Working;

@@ -170,7 +170,7 @@ impl Board {
         }
         let Some(worker) = self.worker_gone(job) else { return };
         match job.place {
-            // It did not stop in time, and was made to.
+            // It broke down on its way to the end.
             Place::Running if worker.stopping.is_some() && failure.error.code == ErrorCode::Interrupted => {
                 self.slot_lost(job, worker.requeue);
             }

@@ -3,8 +3,8 @@
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::{SocketAddr, TcpListener};
 use std::path::Path;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use tokio::task::JoinSet;
 use tokio::time::timeout;
@@ -20,7 +20,8 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// Two files: one that fits into one read, one that takes several.
 const CONTENTS: [usize; 2] = [5, 300_000];
 
-/// Serves each path `/<size>` as so many bytes, with a strong ETag. Its thread ends with the process.
+/// Serves each path `/<size>` as so many bytes, with a strong ETag, and of `/stall/<size>` only the first half until the client leaves.
+/// Its thread ends with the process.
 fn origin() -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
@@ -28,13 +29,15 @@ fn origin() -> SocketAddr {
         for stream in listener.incoming().flatten() {
             std::thread::spawn(move || {
                 let mut lines = BufReader::new(&stream).lines().map_while(Result::ok);
-                let target = lines.next().unwrap_or_default();
-                let range = lines.take_while(|line| !line.is_empty()).find_map(|line| {
+                let request = lines.next().unwrap_or_default();
+                let target = request.split(' ').nth(1).unwrap();
+                let range = lines.by_ref().take_while(|line| !line.is_empty()).find_map(|line| {
                     line.to_ascii_lowercase()
                         .strip_prefix("range: bytes=")
                         .map(|range| range.trim_end_matches('-').to_owned())
                 });
-                let size: usize = target.split(['/', ' ']).nth(2).unwrap().parse().unwrap();
+                let size: usize = target.rsplit('/').next().unwrap().parse().unwrap();
+                let stalls = target.starts_with("/stall/");
                 let start: usize = range.as_deref().map_or(0, |start| start.parse().unwrap());
                 let status = match range {
                     Some(_) => format!("206 Partial Content\r\nContent-Range: bytes {start}-{}/{size}", size - 1),
@@ -44,9 +47,13 @@ fn origin() -> SocketAddr {
                     "HTTP/1.1 {status}\r\nContent-Length: {}\r\nETag: \"1\"\r\nConnection: close\r\n\r\n",
                     size - start
                 );
+                let end = if stalls { size / 2 } else { size };
                 // A client that has left needs no answer.
                 let _left =
-                    (&stream).write_all(head.as_bytes()).and_then(|()| (&stream).write_all(&content(size)[start..]));
+                    (&stream).write_all(head.as_bytes()).and_then(|()| (&stream).write_all(&content(size)[start..end]));
+                if stalls {
+                    let _until_it_leaves = lines.next();
+                }
             });
         }
     });
@@ -64,29 +71,38 @@ struct Rig {
 }
 
 async fn start(state: &Path, fail_commit: Option<FailCommit>) -> Rig {
+    let parts = parts(state, fail_commit);
+    let (events_rx, published) = (parts.events_tx.subscribe(), Arc::clone(&parts.published));
+    Rig { driver: Driver::start(parts).await.unwrap(), events_rx, published }
+}
+
+fn parts(state: &Path, fail_commit: Option<FailCommit>) -> DriverParts {
     let opened = Store::open_failing(state, OpenMode::CreateIfMissing, fail_commit).unwrap();
-    let (events_tx, events_rx) = broadcast::channel(1024);
-    let published = Arc::new(Published::new());
     let transfer = TransferContext::new(TransferSettings::default(), opened.store.reader().unwrap()).unwrap();
-    let parts = DriverParts {
+    DriverParts {
         config: SchedulerConfig::for_one_job(),
         store: opened.store,
         policies: Policies::start(PolicyConfig::default()).unwrap(),
         transfer: Arc::new(transfer),
         network: Network::default(),
-        events_tx,
+        events_tx: broadcast::Sender::new(1024),
         degraded_tx: watch::Sender::new(None),
-        published: Arc::clone(&published),
-    };
-    Rig { driver: Driver::start(parts).await.unwrap(), events_rx, published }
+        published: Arc::new(Published::new()),
+    }
 }
 
 fn job(origin: SocketAddr, target: &Path) -> Command {
-    let files = CONTENTS.map(|size| FileSpec {
-        remote_name: SafeUrl::parse(&format!("http://{origin}/{size}")).unwrap(),
-        local_name: LocalName::new(target.join(size.to_string())).unwrap(),
+    job_of(origin, target, &CONTENTS.map(|size| size.to_string()))
+}
+
+/// A job of the files at these paths of the origin.
+fn job_of(origin: SocketAddr, target: &Path, paths: &[String]) -> Command {
+    let file = |path: &String| FileSpec {
+        remote_name: SafeUrl::parse(&format!("http://{origin}/{path}")).unwrap(),
+        local_name: LocalName::new(target.join(path.rsplit('/').next().unwrap())).unwrap(),
         digest: None::<Sha256>,
-    });
+    };
+    let files = paths.iter().map(file).collect();
     let spec = JobSpec {
         display_name: "test".into(),
         owner: "uid:0".into(),
@@ -96,7 +112,7 @@ fn job(origin: SocketAddr, target: &Path) -> Command {
         policies: Vec::new(),
         headers: crate::job::RequestHeaders::default(),
     };
-    Command::Create { job: JobId::generate(), spec: Box::new(spec), files: files.to_vec() }
+    Command::Create { job: JobId::generate(), spec: Box::new(spec), files }
 }
 
 /// Says it again until it is acknowledged, as a client does that was told that the store is full.
@@ -164,6 +180,25 @@ async fn nothing_acknowledged_is_lost_whichever_commit_fails() {
     }
 }
 
+#[tokio::test]
+async fn timers_are_looked_at_however_busy_the_host_is() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut parts = parts(&directory.path().join("state"), None);
+    parts.config.time_slice_ms = 0;
+    let mut running = Running::new(parts);
+    let command = job_of(origin(), directory.path(), &["stall/300000".into()]);
+    let Command::Create { job: id, .. } = command else { unreachable!() };
+    let commands = [command, Command::Resume(id)].map(|command| Input::Command { request: RequestId(0), command });
+    running.process([Input::LoadingDone].into_iter().chain(commands).collect()).await.unwrap();
+    assert!(running.core.next_deadline().is_some_and(|due| due <= Now::read().boot), "its slice is over");
+    let (incoming_tx, mut incoming_rx) = mpsc::channel(1);
+    let (reply_tx, _reply_rx) = oneshot::channel();
+    let command = Box::new(Command::Suspend(JobId::generate()));
+    incoming_tx.send(Incoming::Command { command, reply_tx }).await.unwrap();
+    let inputs = running.gather(&mut incoming_rx).await;
+    assert!(inputs.contains(&Input::Tick), "{inputs:?}");
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_host_that_was_stopped_goes_on_with_the_same_job() {
     let directory = tempfile::tempdir().unwrap();
@@ -183,4 +218,57 @@ async fn a_host_that_was_stopped_goes_on_with_the_same_job() {
     }
     driver.shutdown().await;
     assert_eq!(std::fs::read(directory.path().join("5")).unwrap(), content(5));
+}
+
+/// Runs a job of which one file ends and another one never does; at the n-th commit the host is told to stop, and the commit fails.
+async fn stop_with_failing_commit(origin: SocketAddr, fails: u64) {
+    let directory = tempfile::tempdir().unwrap();
+    let state = directory.path().join("state");
+    let incoming: Arc<OnceLock<mpsc::Sender<Incoming>>> = Arc::default();
+    let to_driver = Arc::clone(&incoming);
+    let fail = FailCommit(Arc::new(move |commit| {
+        (commit == fails).then(|| {
+            if let Some(incoming_tx) = to_driver.get() {
+                incoming_tx.try_send(Incoming::Shutdown).unwrap();
+            }
+            CommitFault::Io
+        })
+    }));
+    let Rig { driver, .. } = start(&state, Some(fail)).await;
+    incoming.set(driver.incoming_tx.clone()).unwrap();
+    let command = job_of(origin, directory.path(), &["5".into(), "stall/300000".into()]);
+    let Command::Create { job: id, .. } = command else { unreachable!() };
+    let create = driver.command(command).await;
+    // Either may be refused: the host is stopping by then.
+    let _refused = driver.command(Command::Resume(id)).await;
+    // The driver has ended by itself if the commit was reached, and ends now otherwise.
+    let ended = timeout(Duration::from_secs(2), async {
+        while !driver.task.is_finished() {
+            tokio::task::yield_now().await
+        }
+    });
+    let _ended = ended.await;
+    driver.shutdown().await;
+    let store = Store::open(&state, OpenMode::Existing).unwrap().store;
+    let reader = store.reader().unwrap();
+    let Some(record) = reader.job(id).unwrap() else {
+        assert!(create.is_err(), "commit {fails}: an acknowledged job is lost");
+        return;
+    };
+    let files = reader.files(id, crate::job::FileIndex(0), 10).unwrap();
+    let finished = files.iter().filter(|file| file.finished).count();
+    assert_eq!(record.files_transferred as usize, finished, "commit {fails}: the header is ahead of the files");
+    assert_eq!(record.bytes_transferred, files.iter().map(|file| file.durable).sum::<u64>(), "commit {fails}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_host_that_stops_after_a_failed_commit_stores_nothing_that_builds_on_it() {
+    let origin = origin();
+    let mut runs = JoinSet::new();
+    for fails in 1..=10 {
+        runs.spawn(async move { stop_with_failing_commit(origin, fails).await });
+    }
+    while let Some(run) = runs.join_next().await {
+        run.unwrap();
+    }
 }
