@@ -104,7 +104,7 @@ impl Core {
         self.jobs.get(id).map(|job| self.board.reported(job))
     }
 
-    /// Jobs whose header, or reason to wait, was changed by the last step. A change of the network changes what is reported of waiting
+    /// Jobs whose header, or reason to wait, was changed by the last step, and those that it forgot. A change of the network changes what is reported of waiting
     /// jobs without naming them here: see [`Core::network_generation`].
     pub fn changed(&self) -> impl Iterator<Item = &JobId> {
         self.board.changed.iter()
@@ -168,6 +168,7 @@ impl Core {
         while self.ended.len() > self.board.config.final_jobs_kept {
             if let Some(id) = self.ended.pop_front() {
                 self.jobs.remove(&id);
+                self.board.changed.insert(id);
             }
         }
         std::mem::take(&mut self.board.step)

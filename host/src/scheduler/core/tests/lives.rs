@@ -199,6 +199,18 @@ fn a_job_is_transferred_once_however_often_it_is_suspended_afterwards() {
 }
 
 #[test]
+fn a_final_job_that_is_forgotten_is_named_as_changed() {
+    let mut world = World::new(SchedulerConfig { final_jobs_kept: 1, ..SchedulerConfig::default() });
+    for number in 1..=2 {
+        let job = world.create(number, 0, properties());
+        world.command(Command::Cancel(job));
+        world.report(job, Report::PartsDeleted { files_left: 0 });
+    }
+    assert!(world.core.job(&job_id(1)).is_none() && world.core.job(&job_id(2)).is_some());
+    assert!(world.core.changed().any(|changed| *changed == job_id(1)));
+}
+
+#[test]
 fn files_added_while_a_job_runs_are_fetched_before_it_is_transferred() {
     let mut world = world();
     let job = world.launch(1, 1, properties());
