@@ -2,7 +2,9 @@
 //!
 //! [`host::Host`] puts the parts together; ARCHITECTURE.md in the repository is the map.
 
+pub mod api;
 pub mod cli;
+pub mod client;
 pub mod clock;
 pub mod host;
 pub mod job;

@@ -1,0 +1,48 @@
+//! The journal, as it is read and streamed.
+
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use super::{JobProgress, Time};
+use crate::job::{EventKind, JobId, JobState};
+
+/// One entry of the journal. What belongs to its kind stands beside these fields.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct EventView {
+    /// Counts from 1, without a gap; the id of the server-sent event.
+    pub number: u64,
+    /// When it happened.
+    pub at: Time,
+    /// The job that it happened to; `null` for events of the host.
+    #[schema(value_type = Option<String>, format = "uuid")]
+    pub job: Option<JobId>,
+    /// What happened: `kind`, and what the kind has.
+    #[serde(flatten)]
+    #[schema(value_type = Object)]
+    pub kind: EventKind,
+}
+
+/// A page of the journal, oldest first.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct EventPage {
+    /// The events.
+    pub events: Vec<EventView>,
+    /// Give it as `after` for what comes next. It moves on although nothing matched the filters.
+    pub last_number: u64,
+    /// The events between `after` and this number are gone by retention; `null` if none is.
+    pub missed_until: Option<u64>,
+}
+
+/// How far a running job is. Not in the journal: server-sent events of the name `progress` carry no id.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct ProgressEvent {
+    /// Which job.
+    #[schema(value_type = String, format = "uuid")]
+    pub job: JobId,
+    /// Its state, as reported.
+    #[schema(value_type = String, example = "transferring")]
+    pub state: JobState,
+    /// Its numbers.
+    #[serde(flatten)]
+    pub progress: JobProgress,
+}

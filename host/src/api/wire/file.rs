@@ -1,0 +1,77 @@
+//! Files of a job.
+
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use crate::job::Integrity;
+
+/// A file to be fetched.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct NewFile {
+    /// An http or https URL, at most 8 KiB.
+    #[schema(example = "https://example.org/disk.iso")]
+    pub remote_name: String,
+    /// An absolute path. The file appears under it when the job is completed.
+    #[schema(example = "/srv/disk.iso")]
+    pub local_name: String,
+    /// What its bytes must hash to: 64 hexadecimal digits.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sha256: Option<String>,
+}
+
+/// Files to be added to a job.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct NewFiles {
+    /// At least one.
+    #[schema(min_items = 1)]
+    pub files: Vec<NewFile>,
+}
+
+/// What can be changed of a file.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct FilePatch {
+    /// Another http or https URL. Durable at once, in force from the next attempt.
+    pub remote_name: String,
+}
+
+/// A file as the host has it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct FileView {
+    /// Its position in the job, from 0.
+    pub index: u32,
+    /// Its URL. A password and the query are not shown: they may be secrets.
+    pub remote_name: String,
+    /// Its path. Bytes that are no UTF-8 are shown as U+FFFD.
+    pub local_name: String,
+    /// What its bytes must hash to.
+    pub sha256: Option<String>,
+    /// The size of the whole file.
+    pub bytes_total: Option<u64>,
+    /// Durable bytes, as of the last checkpoint.
+    pub bytes_transferred: u64,
+    /// Whole, durable and verified.
+    pub transferred: bool,
+    /// Under its local name.
+    pub completed: bool,
+    /// Times that it began again from 0.
+    pub restarts: u32,
+    /// What stands behind its bytes, once it is whole.
+    #[schema(value_type = Option<String>, example = "client_digest")]
+    pub integrity: Option<Integrity>,
+    /// The Last-Modified field of the version that is fetched.
+    pub last_modified: Option<String>,
+    /// The ETag field of the version that is fetched.
+    pub etag: Option<String>,
+}
+
+/// A page of files, in their order.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct FilePage {
+    /// The files.
+    pub files: Vec<FileView>,
+    /// Give it as `cursor` for the next page; `null` on the last one.
+    pub next_cursor: Option<String>,
+}

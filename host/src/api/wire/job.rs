@@ -1,0 +1,307 @@
+//! Jobs.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use super::{NewFile, Seconds, Time};
+use crate::job::{Direction, ErrorContext, JobId, JobState, Priority};
+
+/// A job to be created. Only `type` is required.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct NewJob {
+    /// `download`; uploads are not taken yet.
+    #[serde(rename = "type")]
+    #[schema(value_type = String, example = "download")]
+    pub direction: Direction,
+    /// For people, at most 256 characters.
+    #[serde(default)]
+    #[schema(max_length = 256)]
+    pub display_name: String,
+    /// The level in the queue; `normal` if left out.
+    #[serde(default)]
+    #[schema(value_type = String, example = "normal")]
+    pub priority: Priority,
+    /// Its first files.
+    #[serde(default)]
+    pub files: Vec<NewFile>,
+    /// Between a transient error and the next attempt; 600 if left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub minimum_retry_delay: Option<Seconds>,
+    /// Without progress, after which a transient error becomes fatal; 0: every error is fatal. 1,209,600 (14 days) if left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub no_progress_timeout: Option<Seconds>,
+    /// That the job may spend connecting and transferring; 7,776,000 (90 days) if left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub maximum_download_time: Option<Seconds>,
+    /// Files moved at once, 1 to 64; 1 if left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(minimum = 1, maximum = 64)]
+    pub parallel_files: Option<u16>,
+    /// The cost states under which it may run: BITS's bits, or the name of a preset (`always`, `not_roaming`, `no_surcharge`, `standard`,
+    /// `unrestricted`); `always` if left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cost_flags: Option<String>,
+    /// Complete the job as soon as it is transferred.
+    #[serde(default)]
+    pub auto_complete: bool,
+    /// Replace existing local files; else their presence is an error.
+    #[serde(default)]
+    pub overwrite: bool,
+    /// Resume the job at once, instead of leaving it SUSPENDED.
+    #[serde(default)]
+    pub resume: bool,
+    /// The client's own, at most 32: names of at most 64 bytes, values of at most 1 KiB.
+    #[serde(default)]
+    pub labels: BTreeMap<String, String>,
+    /// Loaded policies that this job adds to the assigned ones, asked in this order; at most 8.
+    #[serde(default)]
+    pub policies: Vec<String>,
+}
+
+/// What can be changed of a job. What is left out stays.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct JobPatch {
+    /// As at creation.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(max_length = 256)]
+    pub display_name: Option<String>,
+    /// As at creation.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>, example = "high")]
+    pub priority: Option<Priority>,
+    /// As at creation.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub minimum_retry_delay: Option<Seconds>,
+    /// As at creation.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub no_progress_timeout: Option<Seconds>,
+    /// As at creation.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub maximum_download_time: Option<Seconds>,
+    /// As at creation.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(minimum = 1, maximum = 64)]
+    pub parallel_files: Option<u16>,
+    /// As at creation.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cost_flags: Option<String>,
+    /// As at creation.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub auto_complete: Option<bool>,
+    /// As at creation.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub overwrite: Option<bool>,
+    /// As at creation; all of them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub labels: Option<BTreeMap<String, String>>,
+}
+
+/// A job as of the last commit that changed it. Its entity tag changes with it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct JobView {
+    /// A UUID of version 7: ids sort by creation.
+    #[schema(value_type = String, format = "uuid")]
+    pub id: JobId,
+    /// What it moves, and which way.
+    #[serde(rename = "type")]
+    #[schema(value_type = String, example = "download")]
+    pub direction: Direction,
+    /// For people.
+    pub display_name: String,
+    /// Whose it is: `uid:NUMBER`.
+    pub owner: String,
+    /// Its state, as reported: a queued job that may not run at present is in `transient_error`.
+    #[schema(value_type = String, example = "queued")]
+    pub state: JobState,
+    /// Why it does not move, if it does not.
+    pub waiting_on: Option<WaitingOnView>,
+    /// The level in the queue.
+    #[schema(value_type = String, example = "normal")]
+    pub priority: Priority,
+    /// Between a transient error and the next attempt.
+    pub minimum_retry_delay: Seconds,
+    /// Without progress, after which a transient error becomes fatal; 0: every error is fatal.
+    pub no_progress_timeout: Seconds,
+    /// That the job may spend connecting and transferring.
+    pub maximum_download_time: Seconds,
+    /// Files moved at once.
+    pub parallel_files: u16,
+    /// The cost states under which it may run: the name of a preset, or BITS's bits in hexadecimal.
+    pub cost_flags: String,
+    /// Completed as soon as it is transferred.
+    pub auto_complete: bool,
+    /// Replaces existing local files.
+    pub overwrite: bool,
+    /// The client's own.
+    pub labels: BTreeMap<String, String>,
+    /// Policies of its own, after the assigned ones.
+    pub policies: Vec<String>,
+    /// When it was created.
+    pub created_at: Time,
+    /// When anything of it last changed.
+    pub modified_at: Time,
+    /// When its first attempt began.
+    pub started_at: Option<Time>,
+    /// When it last became TRANSFERRED.
+    pub transferred_at: Option<Time>,
+    /// When it last made progress.
+    pub last_progress_at: Option<Time>,
+    /// Bytes and files, durable as of this commit. `/progress` has them live.
+    pub progress: JobProgress,
+    /// Failed attempts; never reset.
+    pub error_count: u32,
+    /// Times that a policy repaired it.
+    pub recoveries: u32,
+    /// The error object, in `error` and `transient_error`, and until the job transfers again.
+    pub error: Option<ErrorView>,
+}
+
+/// A page of jobs, oldest first.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct JobPage {
+    /// The jobs.
+    pub jobs: Vec<JobView>,
+    /// Give it as `cursor` for the next page; `null` on the last one.
+    pub next_cursor: Option<String>,
+}
+
+/// The state of a job, and why it does not move.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct JobStateView {
+    /// As reported.
+    #[schema(value_type = String, example = "transferring")]
+    pub state: JobState,
+    /// `null` for a job that moves or is at an end.
+    pub waiting_on: Option<WaitingOnView>,
+}
+
+/// Why a job does not move.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct WaitingOnView {
+    /// For machines: `turn`, `retry_delay`, `network`, `network_cost`, `policy_hold`, `disk_full`, `origin`, `store`.
+    #[schema(example = "retry_delay")]
+    pub code: String,
+    /// For people.
+    pub detail: String,
+    /// When it ends at the latest, if that is known.
+    pub until: Option<Time>,
+    /// The policy that holds it, if one does.
+    pub policy: Option<String>,
+}
+
+/// How far a job is, live.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct JobProgress {
+    /// Unknown until the size of every file is.
+    pub bytes_total: Option<u64>,
+    /// Payload bytes of all files.
+    pub bytes_transferred: u64,
+    /// Number of files.
+    pub files_total: u32,
+    /// Files that are whole, durable and verified.
+    pub files_transferred: u32,
+}
+
+/// How far one file is that is being moved.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct FileProgressView {
+    /// Which.
+    pub file: u32,
+    /// Its size, if known.
+    pub bytes_total: Option<u64>,
+    /// Bytes so far.
+    pub bytes_transferred: u64,
+}
+
+/// The answer to `complete`: the job, and whether all of it was published.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct CompletedJob {
+    /// The job.
+    #[serde(flatten)]
+    pub job: JobView,
+    /// Some files of the job were not finished, and are dropped (BG_S_PARTIAL_COMPLETE).
+    pub partial: bool,
+}
+
+/// The error object of a job.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct ErrorView {
+    /// BITS's name where it has one, for example `http`.
+    #[schema(example = "http")]
+    pub code: String,
+    /// BITS's number in hexadecimal, or ours.
+    #[schema(example = "0x80190194")]
+    pub number: String,
+    /// Where it happened (BG_ERROR_CONTEXT).
+    #[schema(value_type = String, example = "remote_file")]
+    pub context: ErrorContext,
+    /// The status, if the origin answered with a failure.
+    pub http_status: Option<u16>,
+    /// The file that failed, if one did.
+    pub file: Option<u32>,
+    /// For people.
+    pub description: String,
+    /// When it happened.
+    pub at: Time,
+}
+
+/// The remote names of a job that begin with one text begin with another afterwards.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct PrefixReplacement {
+    /// What they begin with; compared byte by byte.
+    #[schema(example = "http://old.example/")]
+    pub from: String,
+    /// What they shall begin with.
+    #[schema(example = "https://new.example/pub/")]
+    pub to: String,
+}
+
+/// What a replacement did.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct PrefixReplaced {
+    /// Files whose remote name changed; may be 0.
+    pub files_changed: u32,
+}
+
+/// One decision of a policy, or of the built-in default in its place.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct DecisionView {
+    /// Counts the questions of the job.
+    pub number: u64,
+    /// The row of the decision log: hook, policy, input, answer, clamps, fuel, duration.
+    #[serde(flatten)]
+    #[schema(value_type = Object)]
+    pub row: serde_json::Map<String, serde_json::Value>,
+}
+
+/// A page of decisions, oldest first.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct DecisionPage {
+    /// The decisions.
+    pub decisions: Vec<DecisionView>,
+    /// Give it as `cursor` for the next page; `null` on the last one.
+    pub next_cursor: Option<String>,
+}
+
+/// The story of a job: why it is where it is.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct JobWhy {
+    /// Its state, as reported.
+    #[schema(value_type = String, example = "transient_error")]
+    pub state: JobState,
+    /// One sentence for people.
+    pub summary: String,
+    /// Why it does not move, if it does not.
+    pub waiting_on: Option<WaitingOnView>,
+    /// The error object, if there is one.
+    pub error: Option<ErrorView>,
+    /// What happened lately, oldest first: at most 100 events.
+    pub events: Vec<super::EventView>,
+    /// The decisions behind it, oldest first: at most 20.
+    pub decisions: Vec<DecisionView>,
+}

@@ -1,0 +1,23 @@
+//! The shapes of the host API, as they stand in JSON. The server writes them, the client reads them, and the OpenAPI document is made
+//! of them, so that the three cannot differ.
+//!
+//! Durations are seconds (fractions allowed), sizes bytes, times RFC 3339 in UTC with milliseconds; what is unknown is `null`. A request
+//! with a field that is not known here is refused (422), and the field named: a misspelt property must not be taken for its default.
+//! Clients take answers with fields that they do not know: fields may be added.
+
+mod event;
+mod file;
+mod job;
+mod network;
+mod problem;
+mod scalar;
+
+pub use self::event::{EventPage, EventView, ProgressEvent};
+pub use self::file::{FilePage, FilePatch, FileView, NewFile, NewFiles};
+pub use self::job::{
+    CompletedJob, DecisionPage, DecisionView, ErrorView, FileProgressView, JobPage, JobPatch, JobProgress,
+    JobStateView, JobView, JobWhy, NewJob, PrefixReplaced, PrefixReplacement, WaitingOnView,
+};
+pub use self::network::{NetworkOverride, NetworkView, PolicyView};
+pub use self::problem::{FieldProblem, Problem};
+pub use self::scalar::{Seconds, Time};

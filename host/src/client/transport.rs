@@ -1,0 +1,181 @@
+//! Sends requests over the unix socket, repeats those that may be, and sorts what comes back.
+
+use std::error::Error;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use http::StatusCode;
+use http::header::{ACCEPT, CONTENT_TYPE, HeaderMap, HeaderValue};
+use reqwest::redirect;
+use tokio::time::{sleep, timeout};
+
+use super::ClientError;
+use super::request::{Answer, Repeat, Request};
+use crate::api::wire::Problem;
+
+/// A name is needed for the Host field; the socket decides who answers.
+const AUTHORITY: &str = "http://localhost";
+
+/// Connecting to a local socket takes microseconds; a daemon whose queue stays full for so long is in trouble.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// A daemon sends a heartbeat well within it: a stream that is silent for so long is dead.
+const STREAM_SILENCE_MAX: Duration = Duration::from_secs(60);
+
+/// Bytes of an answer: the largest page of the API is far smaller.
+const BODY_BYTES_MAX: usize = 64 << 20;
+
+/// Milliseconds before each repeat of a request whose connection broke: in all about the 5 s that a daemon has to stop, and what
+/// it needs to start again.
+const REPEATS_MS: [u64; 7] = [20, 100, 300, 1000, 2000, 3000, 4000];
+
+/// The HTTP clients of one socket.
+#[derive(Debug)]
+pub(super) struct Transport {
+    socket: PathBuf,
+    calls: reqwest::Client,
+    /// With a limit of silence instead of one for the whole.
+    streams: reqwest::Client,
+}
+
+impl Transport {
+    pub(super) fn unix(socket: PathBuf) -> Result<Self, ClientError> {
+        // Fails if a provider was installed before, by whoever embeds this library: theirs is used then.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let builder = || {
+            reqwest::Client::builder()
+                .user_agent(concat!("backhaul/", env!("CARGO_PKG_VERSION")))
+                .redirect(redirect::Policy::none())
+                .no_proxy()
+                .http1_only()
+                // Certificates play no part on a local socket; reading the system's would take longer than the call.
+                .tls_certs_only([])
+                .connect_timeout(CONNECT_TIMEOUT)
+                .unix_socket(socket.clone())
+        };
+        let setup = |error: reqwest::Error| ClientError::Setup(causes(&error));
+        let calls = builder().build().map_err(setup)?;
+        let streams = builder().read_timeout(STREAM_SILENCE_MAX).build().map_err(setup)?;
+        Ok(Self { socket, calls, streams })
+    }
+
+    pub(super) fn socket(&self) -> &Path {
+        &self.socket
+    }
+
+    /// Sends a request, and again while its connection breaks, if it may be repeated.
+    pub(super) async fn send(&self, request: Request) -> Result<Answer, ClientError> {
+        let mut result = self.once(&request).await;
+        // Only a connection that broke is worth it: where nobody listens at first, that is the answer.
+        if !matches!(result, Err(ClientError::Broken { .. })) || request.repeat == Repeat::Never {
+            return result;
+        }
+        for pause in REPEATS_MS {
+            sleep(Duration::from_millis(pause)).await;
+            result = self.once(&request).await;
+            if !matches!(result, Err(ClientError::Broken { .. } | ClientError::CannotConnect { .. })) {
+                break;
+            }
+        }
+        result
+    }
+
+    async fn once(&self, request: &Request) -> Result<Answer, ClientError> {
+        let operation = request.operation();
+        let exchange = async {
+            let response = self.built(&self.calls, request).send().await;
+            let mut response = response.map_err(|error| self.failed(&operation, &error))?;
+            let (status, headers) = (response.status(), std::mem::take(response.headers_mut()));
+            let mut body = Vec::new();
+            while let Some(chunk) = response.chunk().await.map_err(|error| self.failed(&operation, &error))? {
+                if body.len() + chunk.len() > BODY_BYTES_MAX {
+                    let what = format!("more than {BODY_BYTES_MAX} bytes");
+                    return Err(ClientError::Unexpected { operation: operation.clone(), what });
+                }
+                body.extend_from_slice(&chunk);
+            }
+            Ok(Answer { operation: operation.clone(), status, headers, body })
+        };
+        let late = || ClientError::Timeout { operation: operation.clone(), limit: request.timeout };
+        let answer = timeout(request.timeout, exchange).await.map_err(|_| late())??;
+        checked(answer)
+    }
+
+    /// Opens a stream: its head is there when this returns.
+    pub(super) async fn stream(&self, request: Request) -> Result<reqwest::Response, ClientError> {
+        let operation = request.operation();
+        let opened = timeout(request.timeout, self.built(&self.streams, &request).send()).await;
+        let late = || ClientError::Timeout { operation: operation.clone(), limit: request.timeout };
+        let response = opened.map_err(|_| late())?.map_err(|error| self.failed(&operation, &error))?;
+        if response.status() == StatusCode::OK {
+            return Ok(response);
+        }
+        let (status, headers) = (response.status(), response.headers().clone());
+        let body = timeout(request.timeout, response.bytes()).await.map_err(|_| late())?;
+        let body = body.map_err(|error| self.failed(&operation, &error))?.to_vec();
+        checked(Answer { operation: operation.clone(), status, headers, body })?;
+        Err(ClientError::Unexpected { operation, what: format!("status {status} instead of a stream") })
+    }
+
+    fn built(&self, http: &reqwest::Client, request: &Request) -> reqwest::RequestBuilder {
+        let Request { method, path, query, headers, body, .. } = request;
+        let mut all: HeaderMap = headers.clone();
+        all.entry(ACCEPT).or_insert(HeaderValue::from_static("application/json"));
+        if body.is_some() {
+            all.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        }
+        let built = http.request(method.clone(), format!("{AUTHORITY}{path}")).query(query).headers(all);
+        match body {
+            Some(body) => built.body(body.clone()),
+            None => built,
+        }
+    }
+
+    fn failed(&self, operation: &str, error: &reqwest::Error) -> ClientError {
+        let (socket, reason) = (self.socket.clone(), reason(error));
+        if error.is_connect() {
+            ClientError::CannotConnect { socket, reason }
+        } else {
+            ClientError::Broken { socket, operation: operation.to_owned(), reason }
+        }
+    }
+}
+
+/// The answer, or the problem that it is.
+fn checked(answer: Answer) -> Result<Answer, ClientError> {
+    if answer.status.is_success() || answer.status == StatusCode::NOT_MODIFIED {
+        return Ok(answer);
+    }
+    let Answer { operation, status, headers, body } = answer;
+    let is_problem =
+        headers.get(CONTENT_TYPE).is_some_and(|value| value.as_bytes().starts_with(b"application/problem+json"));
+    match serde_json::from_slice::<Problem>(&body) {
+        Ok(problem) if is_problem => Err(ClientError::Problem { operation, problem: Box::new(problem) }),
+        _ => Err(ClientError::Unexpected { operation, what: format!("status {status} without a problem to say why") }),
+    }
+}
+
+/// What the system said where it did, else all that is known.
+fn reason(error: &reqwest::Error) -> String {
+    let mut cause: Option<&dyn Error> = Some(error);
+    while let Some(error) = cause {
+        if let Some(io) = error.downcast_ref::<io::Error>()
+            && io.raw_os_error().is_some()
+        {
+            return io.to_string();
+        }
+        cause = error.source();
+    }
+    causes(error)
+}
+
+fn causes(error: &dyn Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text = error.to_string();
+        cause = error.source();
+    }
+    text
+}
