@@ -167,8 +167,11 @@ pub(super) fn recovery(context: &mut RecoveryContext, sight: Sight) {
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
+    use proptest::strategy::ValueTree as _;
+    use proptest::test_runner::TestRunner;
 
     use super::*;
+    use crate::policy::contract::{AttemptView, BudgetView, CostState, InterfaceKind, InterfaceView};
     use crate::policy::strategies;
 
     proptest! {
@@ -213,6 +216,109 @@ mod tests {
             let told = format!("{context:?}");
             prop_assert!(!told.contains("SECRET"));
             prop_assert_eq!(context.failure.final_url.as_deref(), Some("https://h/a"));
+        }
+    }
+
+    fn any_of<T: std::fmt::Debug>(strategy: impl Strategy<Value = T>) -> T {
+        strategy.new_tree(&mut TestRunner::deterministic()).unwrap().current()
+    }
+
+    /// One too many, and each too long.
+    fn swollen() -> Attributes {
+        let pair = ("n".repeat(limits::ATTRIBUTE_KEY_BYTES_MAX + 1), "v".repeat(HEADER_VALUE_BYTES_MAX + 1));
+        vec![pair; limits::ATTRIBUTES_MAX + 1]
+    }
+
+    fn fitted(value_bytes_max: usize) -> Attributes {
+        vec![("n".repeat(limits::ATTRIBUTE_KEY_BYTES_MAX), "v".repeat(value_bytes_max)); limits::ATTRIBUTES_MAX]
+    }
+
+    fn interfaces(count: usize) -> Vec<InterfaceView> {
+        let interface = InterfaceView {
+            name: "eth0".into(),
+            kind: InterfaceKind::Ethernet,
+            cost: CostState::Unrestricted,
+            roaming: false,
+            congested: false,
+            attributes: swollen(),
+        };
+        vec![interface; count]
+    }
+
+    #[test]
+    fn lists_and_texts_are_cut_to_their_limits() {
+        let long = || "x".repeat(URL_BYTES_MAX + 1);
+        let mut context = any_of(strategies::recovery_context());
+        context.call.job.display_name = long();
+        context.call.job.labels = swollen();
+        context.call.job.attributes = swollen();
+        context.call.attributes = swollen();
+        context.call.file = Some(FileView { remote_name: long(), ..any_of(strategies::file()) });
+        context.failure.file.clone_from(&context.call.file);
+        context.failure.message = long();
+        context.failure.final_url = Some(long());
+        context.failure.body_excerpt = Some(long());
+        context.failure.response_headers = swollen();
+        context.failure.attributes = swollen();
+        let attempt = AttemptView { remote_name: long(), ..any_of(strategies::attempt()) };
+        context.history = vec![attempt.clone(); limits::HISTORY_MAX];
+        context.history.insert(0, AttemptView { code: "oldest".into(), ..attempt });
+        for sight in [Sight::Whole, Sight::Redacted] {
+            let mut context = context.clone();
+            recovery(&mut context, sight);
+            let (call, failure) = (context.call, context.failure);
+            assert_eq!(call.job.display_name.len(), limits::ATTRIBUTE_VALUE_BYTES_MAX);
+            for attributes in [call.job.labels, call.job.attributes, call.attributes, failure.attributes] {
+                assert_eq!(attributes, fitted(limits::ATTRIBUTE_VALUE_BYTES_MAX));
+            }
+            assert_eq!(failure.response_headers, fitted(HEADER_VALUE_BYTES_MAX));
+            for file in [call.file, failure.file] {
+                assert_eq!(file.unwrap().remote_name.len(), URL_BYTES_MAX);
+            }
+            assert_eq!(failure.message.len(), limits::MESSAGE_BYTES_MAX);
+            assert_eq!(failure.final_url.unwrap().len(), URL_BYTES_MAX);
+            assert_eq!(failure.body_excerpt.unwrap().len(), limits::BODY_EXCERPT_BYTES_MAX);
+            assert_eq!(context.history.len(), limits::HISTORY_MAX);
+            assert!(context.history.iter().all(|attempt| attempt.code != "oldest"));
+            assert!(context.history.iter().all(|attempt| attempt.remote_name.len() == URL_BYTES_MAX));
+        }
+    }
+
+    #[test]
+    fn the_network_is_cut_to_its_limits_and_a_route_leads_to_an_interface_that_is_told() {
+        let budget = BudgetView {
+            name: "monthly".into(),
+            interface_name: "eth0".into(),
+            limit: u64::MAX,
+            used: u64::MAX,
+            resets_at: Some(u64::MAX),
+        };
+        let mut context = any_of(strategies::admit_context());
+        context.held_since = Some(u64::MAX);
+        context.call.now_at = u64::MAX;
+        context.call.host.bytes_per_second = u64::MAX;
+        context.call.network.budgets = vec![budget; limits::BUDGETS_MAX + 1];
+        context.call.network.attributes = swollen();
+        for (count, route, told) in
+            [(0, 0, None), (2, 1, Some(1)), (2, 2, None), (2, 3, None), (17, 15, Some(15)), (17, 16, None)]
+        {
+            let mut context = context.clone();
+            (context.call.network.interfaces, context.call.network.route) = (interfaces(count), Some(route));
+            admit(&mut context, Sight::Whole);
+            assert_eq!(context.held_since, Some(GUEST_NUMBER_MAX));
+            assert_eq!(context.call.now_at, GUEST_NUMBER_MAX);
+            assert_eq!(context.call.host.bytes_per_second, GUEST_NUMBER_MAX);
+            let network = context.call.network;
+            assert_eq!((network.interfaces.len(), network.route), (count.min(limits::INTERFACES_MAX), told));
+            assert_eq!(network.attributes, fitted(limits::ATTRIBUTE_VALUE_BYTES_MAX));
+            for interface in network.interfaces {
+                assert_eq!(interface.attributes, fitted(limits::ATTRIBUTE_VALUE_BYTES_MAX));
+            }
+            assert_eq!(network.budgets.len(), limits::BUDGETS_MAX);
+            for budget in network.budgets {
+                let numbers = (budget.limit, budget.used, budget.resets_at);
+                assert_eq!(numbers, (GUEST_NUMBER_MAX, GUEST_NUMBER_MAX, Some(GUEST_NUMBER_MAX)));
+            }
         }
     }
 
