@@ -4,6 +4,7 @@
 //! `Authorization: ...` or `token=...`, are replaced. It errs on the side of removing too much.
 
 use std::borrow::Cow;
+use std::ops::Range;
 
 /// What stands where something was removed.
 const REMOVED: &str = "***";
@@ -57,15 +58,11 @@ fn one_round(text: &str) -> Cow<'_, str> {
     while let Some(found) = bytes[at..].iter().position(|byte| matches!(byte, b':' | b'=' | b' ')) {
         let separator = at + found;
         at = separator + 1;
-        if let Some((from, to)) = secret_at(text, separator) {
-            for (cut_from, cut_to, replacement) in [from, to] {
-                if cut_from >= kept && cut_to > cut_from {
-                    out.push_str(&text[kept..cut_from]);
-                    out.push_str(replacement);
-                    kept = cut_to;
-                }
-            }
-            at = at.max(kept);
+        for (cut, replacement) in secret_at(text, separator).into_iter().flatten() {
+            out.push_str(&text[kept..cut.start]);
+            out.push_str(replacement);
+            kept = cut.end;
+            at = kept;
         }
     }
     if kept == 0 {
@@ -75,16 +72,14 @@ fn one_round(text: &str) -> Cow<'_, str> {
     Cow::Owned(out)
 }
 
-/// A part of the text, and what stands in its place.
-type Cut = (usize, usize, &'static str);
+/// A part of the text, never empty, and what stands in its place.
+type Cut = (Range<usize>, &'static str);
 
-const NO_CUT: Cut = (0, 0, "");
-
-/// The cuts that the separator at this byte calls for.
-fn secret_at(text: &str, separator: usize) -> Option<(Cut, Cut)> {
+/// The cuts that the separator at this byte calls for: behind it, and one behind the other.
+fn secret_at(text: &str, separator: usize) -> [Option<Cut>; 2] {
     let (before, after) = (&text[..separator], &text[separator + 1..]);
     if text.as_bytes()[separator] == b' ' {
-        return bearer(before, after, separator + 1);
+        return [bearer(before, after, separator + 1), None];
     }
     if after.starts_with("//") && before.ends_with(|c: char| c.is_ascii_alphanumeric()) {
         return url_parts(after, separator + 1);
@@ -101,33 +96,27 @@ fn secret_at(text: &str, separator: usize) -> Option<(Cut, Cut)> {
     } else {
         0
     };
-    (length > 0 && &value[..length] != REMOVED).then_some(((from, from + length, REMOVED), NO_CUT))
+    [(length > 0 && &value[..length] != REMOVED).then_some((from..from + length, REMOVED)), None]
 }
 
 /// `after` is what stands behind the word and the space.
-fn bearer(before: &str, after: &str, from: usize) -> Option<(Cut, Cut)> {
+fn bearer(before: &str, after: &str, from: usize) -> Option<Cut> {
     let word = before.len().checked_sub("bearer".len()).and_then(|start| before.get(start..))?;
     if !word.eq_ignore_ascii_case("bearer") {
         return None;
     }
     let length = after.find(|c: char| c.is_whitespace() || matches!(c, ',' | '"' | '\'')).unwrap_or(after.len());
-    (length >= BEARER_CHARS_MIN).then_some(((from, from + length, REMOVED), NO_CUT))
+    (length >= BEARER_CHARS_MIN).then_some((from..from + length, REMOVED))
 }
 
 /// Userinfo and query of a URL; `rest` begins with its two slashes and lies at `offset` in the text.
-fn url_parts(rest: &str, offset: usize) -> Option<(Cut, Cut)> {
+fn url_parts(rest: &str, offset: usize) -> [Option<Cut>; 2] {
     let end = rest.find(|c: char| c.is_whitespace() || c.is_control() || matches!(c, '"' | '\'' | '<' | '>' | '`'));
     let url = &rest[..end.unwrap_or(rest.len())];
     let authority_end = url[2..].find(['/', '?', '#', '\\']).map_or(url.len(), |at| at + 2);
-    let userinfo = match url[..authority_end].rfind('@') {
-        Some(at) => (offset + 2, offset + at + 1, ""),
-        None => NO_CUT,
-    };
-    let query = match url.find(['?', '#']) {
-        Some(at) => (offset + at, offset + url.len(), ""),
-        None => NO_CUT,
-    };
-    (userinfo != NO_CUT || query != NO_CUT).then_some((userinfo, query))
+    let userinfo = url[..authority_end].rfind('@').map(|at| (offset + 2..offset + at + 1, ""));
+    let query = url.find(['?', '#']).map(|at| (offset + at..offset + url.len(), ""));
+    [userinfo, query]
 }
 
 /// Whether a value under this name is a secret, whatever it looks like.
@@ -202,6 +191,8 @@ mod tests {
             ("ftp://me@h", "ftp://h"),
             ("http://h/p?...", "http://h/p"),
             ("http://h/a@b", "http://h/a@b"),
+            ("http://host.example/@b", "http://host.example/@b"),
+            ("http://@h/", "http://h/"),
             ("http://h\\@x/?y", "http://h\\@x/"),
             ("http://u:p@[::1]:80/?q", "http://[::1]:80/"),
             ("a http://x:y@h/1?a http://x:y@h/2?b z", "a http://h/1 http://h/2 z"),
@@ -221,6 +212,8 @@ mod tests {
             ("X-Api-Key : abc def", "X-Api-Key : *** def"),
             ("sent Bearer eyJhbGciOi.x to it", "sent Bearer *** to it"),
             ("password='p q'", "password='*** q'"),
+            ("?api_key=a;b", "?api_key=***;b"),
+            ("Bearer 12345678", "Bearer ***"),
         ] {
             assert_eq!(text(given), kept, "{given}");
         }
@@ -238,6 +231,10 @@ mod tests {
             "12:30:00",
             "https://h/a/b",
             "tokens: 3",
+            "token=",
+            "token=*** next",
+            "Authorization: ***",
+            "bearer 1234567",
             "://",
             "é: ü",
         ] {
