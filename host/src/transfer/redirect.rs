@@ -52,13 +52,11 @@ impl Chain {
         }
         let present = self.present().expose();
         let target = present.join(location).map_err(|_| RedirectRefusal::NotHttp)?;
-        if !matches!(target.scheme(), "http" | "https") || target.host_str().is_none_or(str::is_empty) {
-            return Err(RedirectRefusal::NotHttp);
-        }
-        if present.scheme() == "https" && target.scheme() == "http" {
+        // What has the scheme http or https has a host: the parser sees to that.
+        let target = SafeUrl::from_url(target).map_err(|_| RedirectRefusal::NotHttp)?;
+        if present.scheme() == "https" && target.expose().scheme() == "http" {
             return Err(RedirectRefusal::Downgrade);
         }
-        let target = SafeUrl::from_url(target).map_err(|_| RedirectRefusal::NotHttp)?;
         let target = without_userinfo(target.expose().clone());
         if self.visited.contains(&target) {
             return Err(RedirectRefusal::Circle);
@@ -129,9 +127,16 @@ mod tests {
 
     #[test]
     fn what_is_no_http_url_is_refused() {
-        for location in
-            ["file:///etc/passwd", "ftp://a.example/", "data:,x", "javascript:1", "http://", "http://[", "unix:x"]
-        {
+        for location in [
+            "file:///etc/passwd",
+            "ftp://a.example/",
+            "data:,x",
+            "javascript:1",
+            "http://",
+            "http://[",
+            "https://?x",
+            "unix:x",
+        ] {
             assert_eq!(chain("http://a.example/").follow(location), Err(RedirectRefusal::NotHttp), "{location}");
         }
     }
