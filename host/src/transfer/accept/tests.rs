@@ -191,6 +191,12 @@ fn the_whole_in_answer_to_a_range_begins_the_file_again_with_this_very_answer() 
         let decision = accept(rest(&known(Some(ETAG), None, Some(10)), keep), &head, MAX);
         assert_eq!(decision, replaced(RestartReason::Repointed, version(ETAG, 10)));
     }
+    // A total that the answer does not tell is no other total.
+    let body = WholeBody { length: BodyLength::Chunked, version: unknown };
+    assert_eq!(
+        resumed(200, &[("etag", ETAG), ("transfer-encoding", "chunked")]),
+        Decision::Restart { reason: RestartReason::RangeIgnored, next: Next::TakeThisBody(body) }
+    );
 }
 
 #[test]
