@@ -1,6 +1,6 @@
 //! What a decision costs: the hook with a fresh instance, the whole host side included (fit, convert, call, check, row).
 //!
-//! `cargo bench --bench policy`. Ends with exit code 1 if the median of the embedded `standard` is over its bound.
+//! `cargo bench --bench policy`. Ends with exit code 1 if a median of the embedded `standard` is over its bound.
 #![expect(clippy::print_stdout, reason = "a bench prints its figures")]
 
 use std::process::ExitCode;
@@ -9,8 +9,8 @@ use std::time::Duration;
 use backhaul::clock::Stopwatch;
 use backhaul::job::{DecisionId, ErrorContext, FailureClass, JobId, Phase, PolicyName};
 use backhaul::policy::contract::{
-    AttemptView, Call, FailureView, FileView, HostView, InterfaceView, JobView, LocalTime, NetworkView, OriginView,
-    RetryContext, RetryVerdict,
+    AdmitContext, AdmitVerdict, AttemptView, Call, Cause, FailureView, FileView, HostView, InterfaceView, JobView,
+    LocalTime, NetworkView, OriginView, RecoveryContext, RetryContext, RetryVerdict,
 };
 use backhaul::policy::{Grants, NoFacts, Policies, PolicyConfig, PolicySource};
 use backhaul::scheduler::{Ask, Question};
@@ -20,6 +20,9 @@ const BOUND: Duration = Duration::from_micros(50);
 const ROUNDS: usize = 20_000;
 /// Rounds that are not counted: the pool's pages are touched, the caches filled.
 const WARM_UP: usize = 2_000;
+
+/// The failing file lies below the first of them.
+const MIRRORS: &str = r#"{"mirrors": ["https://origin.example/pub/", "https://mirror.example/pub/"]}"#;
 
 const NOW: u64 = 1_795_000_000_000;
 
@@ -147,13 +150,32 @@ fn context() -> RetryContext {
     }
 }
 
-fn ask(policies: &[&str]) -> Ask {
+/// The questions of the three hooks.
+fn questions() -> [(&'static str, Question); 3] {
+    let RetryContext { call, failure, history, .. } = context();
+    let admit = AdmitContext {
+        call: call.clone(),
+        cause: Cause::Start,
+        running: false,
+        built_in: AdmitVerdict::Default,
+        held_since: None,
+    };
+    let failure = FailureView { class: FailureClass::Fatal, http_status: Some(404), retry_after: None, ..failure };
+    let recovery = RecoveryContext { call, failure, recoveries: 0, last_recovery_at: None, history };
+    [
+        ("retry", Question::Retry(Box::new(context()))),
+        ("network-cost", Question::Admit(Box::new(admit))),
+        ("recovery", Question::Recover(Box::new(recovery))),
+    ]
+}
+
+fn ask(policies: &[&str], question: Question) -> Ask {
     Ask {
         job: JobId::generate(),
         generation: 1,
         decision: DecisionId("0193e8a0-0000-7000-8000-000000000001-7".into()),
         policies: policies.iter().map(|name| PolicyName((*name).into())).collect(),
-        question: Question::Retry(Box::new(context())),
+        question,
     }
 }
 
@@ -176,25 +198,41 @@ fn measured(what: &str, mut run: impl FnMut()) -> Duration {
 
 fn main() -> ExitCode {
     let policies = Policies::start(PolicyConfig::default()).expect("the runtime starts");
-    let stopwatch = Stopwatch::start();
-    policies
-        .load(&PolicySource::Embedded("standard".into()), String::new(), Grants::default())
-        .expect("the embedded policy loads");
-    println!("{:<46} {:.1} ms", "load standard (compile, try, describe)", stopwatch.elapsed().as_secs_f64() * 1e3);
-    let (native, component) = (ask(&[]), ask(&["standard"]));
+    for (name, settings) in [("standard", ""), ("mirrors", MIRRORS)] {
+        let stopwatch = Stopwatch::start();
+        let source = PolicySource::Embedded(name.into());
+        policies.load(&source, settings.to_owned(), Grants::default()).expect("the embedded policy loads");
+        let what = format!("load {name} (compile, try, describe)");
+        println!("{what:<46} {:.1} ms", stopwatch.elapsed().as_secs_f64() * 1e3);
+    }
+    let mut slowest = Duration::ZERO;
+    for (hook, question) in questions() {
+        for policy in ["built-in", "standard", "mirrors"] {
+            let names: &[&str] = if policy == "built-in" { &[] } else { &[policy] };
+            let ask = ask(names, question.clone());
+            let answered = policies.answer_blocking(&ask, Box::new(NoFacts));
+            // A policy without this hook is not asked.
+            if answered.decisions[0].policy.0 != policy {
+                continue;
+            }
+            let median = measured(&format!("{policy}, {hook}"), || {
+                drop(policies.answer_blocking(&ask, Box::new(NoFacts)));
+            });
+            if policy == "standard" {
+                slowest = slowest.max(median);
+            }
+        }
+    }
     let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime can be made");
-    measured("native default", || drop(policies.answer_blocking(&native, Box::new(NoFacts))));
-    let median = measured("standard, fresh instance, whole host side", || {
-        drop(policies.answer_blocking(&component, Box::new(NoFacts)));
-    });
-    measured("standard, on the policy thread, as the driver", || {
+    let component = ask(&["standard"], Question::Retry(Box::new(context())));
+    measured("standard, retry, on the policy thread", || {
         drop(runtime.block_on(policies.answer(component.clone(), Box::new(NoFacts))));
     });
     let one = policies.answer_blocking(&component, Box::new(NoFacts)).decisions.remove(0);
     measured("its decision row as JSON, on the store's thread", || drop(serde_json::to_string(&one)));
     println!("fuel {}, peak memory {} KiB", one.fuel, one.peak_memory >> 10);
-    if median > BOUND {
-        println!("FAILED: the median of standard is over {} µs", BOUND.as_micros());
+    if slowest > BOUND {
+        println!("FAILED: a median of standard is over {} µs", BOUND.as_micros());
         return ExitCode::FAILURE;
     }
     ExitCode::SUCCESS
