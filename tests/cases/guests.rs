@@ -3,9 +3,13 @@
 use std::path::{Path, PathBuf};
 
 use backhaul::policy::build::{BuildError, BuildRequest, Built, Toolchain, source_digest};
+use backhaul::policy::contract::RetryVerdict;
 use backhaul::policy::prebuilt::{self, Entry};
 
-use crate::rig::skip;
+use super::fetch::{DONE, Fetch};
+use crate::origin::{Fault, File, On, Origin};
+use crate::rig::guest::{Hook, guest};
+use crate::rig::{Backhaul, Scratch, skip};
 
 /// Set by `guest-policy/build`: the tests then write what they otherwise compare with.
 const REBUILD: &str = "BACKHAUL_REBUILD_GUESTS";
@@ -68,4 +72,23 @@ fn the_embedded_components_come_from_their_sources() {
             assert_eq!(built.digest, prebuilt.origin.component, "{} was not built from these sources", prebuilt.name);
         }
     }
+}
+
+#[test]
+fn a_module_of_any_compiler_becomes_a_policy_that_decides() {
+    let scratch = Scratch::new();
+    let guest = guest().only(&[Hook::Retry]).retry(RetryVerdict::Retry(300));
+    let module = scratch.write("module.wasm", &wat::parse_str(guest.module()).unwrap());
+    let component = scratch.file("made.wasm");
+    let built = Backhaul::new().args(["policy", "build", &module, "-o", &component]).run().expect_code(DONE);
+    let inspected = Backhaul::new().args(["policy", "inspect", &component]).run().expect_code(DONE);
+    let digest = built.stdout[0].rsplit(' ').next().unwrap();
+    assert!(inspected.output().contains(digest), "{built}{inspected}");
+
+    let origin = Origin::start();
+    let content = origin.file("/f", File::seeded(1, 3000));
+    origin.fault("/f", On::Nth(1), Fault::status(503));
+    let finished = Fetch::new(&origin.url("/f")).with(["--policy", &component]).run_to(content);
+    let decided = finished.json().into_iter().find(|line| line["kind"] == "decision_applied");
+    assert_eq!(decided.unwrap()["policy"], "made", "{finished}");
 }

@@ -210,7 +210,7 @@ pub(crate) struct StoreCheckArguments {
 /// What can be done with policies.
 #[derive(Debug, Subcommand)]
 pub(crate) enum PolicyCommand {
-    /// Build a policy from its Rust source: a component that --policy takes
+    /// Build a policy from its Rust source, or from a module: a component that --policy takes
     Build(PolicyBuildArguments),
     /// Show what a component is: its hooks, capabilities and settings
     Inspect(PolicyInspectArguments),
@@ -219,14 +219,16 @@ pub(crate) enum PolicyCommand {
 /// The arguments of `policy build`.
 #[derive(Debug, Args)]
 #[command(after_help = "\
-Needs a Rust that can build for WebAssembly: rustup's target wasm32-unknown-unknown, or Debian's rustc-web with rust-web-src.
+A package needs a Rust that can build for WebAssembly: rustup's target wasm32-unknown-unknown, or Debian's rustc-web with
+rust-web-src. A module of another language needs nothing else: it becomes a component if it exports the contract's functions.
 
-Example:
-  backhaul policy build my-policy -o my-policy.wasm")]
+Examples:
+  backhaul policy build my-policy -o my-policy.wasm
+  backhaul policy build from-c.wasm -o my-policy.wasm")]
 pub(crate) struct PolicyBuildArguments {
-    /// The directory of the package, with its Cargo.toml
-    #[arg(value_name = "DIR", value_hint = ValueHint::DirPath)]
-    pub(crate) directory: PathBuf,
+    /// The directory of the package, with its Cargo.toml; or the file of a core module
+    #[arg(value_name = "DIR|MODULE", value_hint = ValueHint::AnyPath)]
+    pub(crate) source: PathBuf,
 
     /// Where the component shall lie [default: the package's name with .wasm, in the working directory]
     #[arg(short, long, value_name = "FILE", value_hint = ValueHint::FilePath)]

@@ -1,32 +1,59 @@
 //! `backhaul policy ...`: what people who write policies need on their own machine.
 
-use std::io::Write as _;
+use std::fs::File;
+use std::io::{Read as _, Write as _};
 use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
+use sha2::{Digest as _, Sha256 as Hasher};
 
 use super::arguments::{PolicyBuildArguments, PolicyInspectArguments};
 use super::exit_code::ExitCode;
 use super::failure::Failure;
 use super::printer::{Printer, Tone, one_line};
 use super::units;
-use crate::policy::build::{BuildRequest, Toolchain};
-use crate::policy::{self, CONTRACT_VERSION, Grants, Inspection, PolicySource, prebuilt};
+use crate::job::Sha256;
+use crate::policy::build::{BuildRequest, Toolchain, encode};
+use crate::policy::{self, COMPONENT_BYTES_MAX, CONTRACT_VERSION, Grants, Inspection, PolicySource, prebuilt};
 
 /// `policy build`: the component is written whole or not at all.
 pub(crate) fn build(arguments: &PolicyBuildArguments, printer: &Printer) -> Result<ExitCode, Failure> {
+    let of_policy = |error| Failure::of(ExitCode::Policy, &error);
+    let source = &arguments.source;
+    if source.is_file() {
+        let Some(output) = &arguments.output else {
+            return Err(Failure::usage(format_args!(
+                "{} is a module: say with -o FILE where to put the component",
+                source.display()
+            )));
+        };
+        let component = encode(&read_module(source)?).map_err(of_policy)?;
+        return written(output, &component, printer);
+    }
     let output = match &arguments.output {
         Some(output) => output.clone(),
-        None => default_output(&arguments.directory)?,
+        None => default_output(source)?,
     };
-    let of_policy = |error| Failure::of(ExitCode::Policy, &error);
-    let request = BuildRequest::new(&arguments.directory);
+    let request = BuildRequest::new(source);
     request.check().map_err(of_policy)?;
     let toolchain = Toolchain::find().map_err(of_policy)?;
-    printer.note(Tone::Dim, format_args!("building {} with {toolchain}", arguments.directory.display()));
+    printer.note(Tone::Dim, format_args!("building {} with {toolchain}", source.display()));
     let built = request.build(&toolchain).map_err(of_policy)?;
-    write_whole(&output, &built.component)?;
-    printer.result(format_args!("{}: {} bytes, sha256 {}", output.display(), built.component.len(), built.digest));
+    written(&output, &built.component, printer)
+}
+
+/// At most one byte more than a component may have: a policy is refused for its size when it is loaded.
+fn read_module(path: &Path) -> Result<Vec<u8>, Failure> {
+    let mut bytes = Vec::new();
+    let read = File::open(path).and_then(|file| file.take(COMPONENT_BYTES_MAX + 1).read_to_end(&mut bytes));
+    read.map_err(|error| Failure::usage(format_args!("failed to read the module {}: {error}", path.display())))?;
+    Ok(bytes)
+}
+
+fn written(output: &Path, component: &[u8], printer: &Printer) -> Result<ExitCode, Failure> {
+    write_whole(output, component)?;
+    let (bytes, digest) = (component.len(), Sha256(Hasher::digest(component).into()));
+    printer.result(format_args!("{}: {bytes} bytes, sha256 {digest}", output.display()));
     Ok(ExitCode::Success)
 }
 
