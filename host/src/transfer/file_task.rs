@@ -66,7 +66,7 @@ enum Outcome {
     /// The bytes of the answer are in the part file.
     Pumped(PumpEnd),
     /// All of the file is in memory, verified.
-    Small(Vec<Bytes>),
+    Small(Bytes),
     /// Nothing was missing.
     Complete,
     /// The answer was of no use; the file begins again.
@@ -116,14 +116,14 @@ impl FileTask {
     pub(crate) async fn run(mut self) -> Ending {
         match self.drive().await {
             Ok(None) => Ending::Finished,
-            Ok(Some(buffers)) => Ending::Small(Box::new(SmallFile::new(self, buffers))),
+            Ok(Some(body)) => Ending::Small(Box::new(SmallFile::new(self, body))),
             Err(Interruption::Halted) => Ending::Stopped,
             Err(Interruption::Failed(error)) => Ending::Failed(self.failure(&error)),
         }
     }
 
     /// The bytes of a small file that is to be made durable; none if the file is finished.
-    async fn drive(&mut self) -> Result<Option<Vec<Bytes>>, Interruption> {
+    async fn drive(&mut self) -> Result<Option<Bytes>, Interruption> {
         self.run.choose_origin(self.file.remote_name.origin()).await?;
         loop {
             if self.file.durable > 0 && self.part.is_none() {
@@ -142,7 +142,7 @@ impl FileTask {
                 }
             };
             let complete = match outcome {
-                Outcome::Small(buffers) => return Ok(Some(buffers)),
+                Outcome::Small(body) => return Ok(Some(body)),
                 Outcome::Pumped(end) => self.after_pump(end).await?,
                 Outcome::Complete => true,
                 Outcome::Again => false,
@@ -285,37 +285,41 @@ impl FileTask {
 
     /// Reads a small body into memory, and verifies it.
     async fn take_small(&mut self, mut body: Body, length: u64) -> Result<Outcome, Interruption> {
-        let mut buffers = Vec::with_capacity(1);
-        let mut received = 0;
+        // In one piece: a body that drips would be a list of single bytes, each with a header of its own.
+        let mut gathered = Vec::with_capacity(usize::try_from(length).expect("at most SMALL_FILE_BYTES_MAX"));
         loop {
             let chunk = tokio::select! {
                 chunk = body.next() => chunk?,
                 () = halted(&mut self.directive) => return Err(Interruption::Halted),
             };
             let Some(bytes) = chunk else { break };
-            received += bytes.len() as u64;
             self.run.progress.received(bytes.len());
-            self.active.set_done(received);
+            // Chunks may say more than the length or the range that came with them.
+            if (gathered.len() + bytes.len()) as u64 > length {
+                let what = format!("its body has more than the {length} bytes that it announced");
+                return Err(FileError::InvalidAnswer { what }.into());
+            }
+            gathered.extend_from_slice(&bytes);
+            self.active.set_done(gathered.len() as u64);
             if let Some(paid_at) = self.run.rate_limit.charge(bytes.len(), Instant::now()) {
                 tokio::select! {
                     () = sleep_until(paid_at) => {}
                     () = halted(&mut self.directive) => return Err(Interruption::Halted),
                 }
             }
-            buffers.push(bytes);
         }
-        if received != length {
-            return Err(closed_early(received, length).into());
+        if gathered.len() as u64 != length {
+            return Err(closed_early(gathered.len() as u64, length).into());
         }
         if self.wanted_digest().is_some() {
             // At most 64 KiB: some tens of microseconds, less than the way to another thread and back.
             let mut hasher = Hasher::new();
-            buffers.iter().for_each(|bytes| hasher.update(bytes));
+            hasher.update(&gathered);
             if !self.verify(hasher.finish()).await? {
                 return Ok(Outcome::Again);
             }
         }
-        Ok(Outcome::Small(buffers))
+        Ok(Outcome::Small(gathered.into()))
     }
 
     /// What the bytes must hash to: by the client's word, else by the origin's.

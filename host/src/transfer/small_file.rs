@@ -26,22 +26,22 @@ pub(crate) struct SmallFile {
     pub(crate) task: FileTask,
     directory: Arc<Directory>,
     name: String,
-    buffers: Vec<Bytes>,
+    body: Bytes,
 }
 
 impl SmallFile {
-    pub(crate) fn new(task: FileTask, buffers: Vec<Bytes>) -> Self {
+    pub(crate) fn new(task: FileTask, body: Bytes) -> Self {
         let (directory, name) = (Arc::clone(&task.directory), task.run.part_name(&task.file));
-        Self { task, directory, name, buffers }
+        Self { task, directory, name, body }
     }
 
     pub(crate) fn bytes(&self) -> u64 {
-        self.buffers.iter().map(|buffer| buffer.len() as u64).sum()
+        self.body.len() as u64
     }
 
     fn write(&self) -> Result<PartFile, FileError> {
         let part = PartFile::create(&self.directory, &self.name)?;
-        part.write_at(&self.buffers, 0)?;
+        part.write_at(std::slice::from_ref(&self.body), 0)?;
         Ok(part)
     }
 }

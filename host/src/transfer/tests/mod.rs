@@ -6,5 +6,6 @@ mod rig;
 mod control;
 mod downloads;
 mod errors;
+mod hostile;
 mod origins;
 mod publication;
