@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use tokio::time::{Instant, sleep};
 
+use super::accept::BodyLength;
 use super::context::{Halted, blocking};
 use super::error::FileError;
 use super::failure::failure;
@@ -76,16 +77,17 @@ impl FileTask {
     /// What follows the end of a pump. True: the body came to its end, and with it the file.
     pub(super) async fn after_pump(&mut self, end: PumpEnd) -> Result<bool, Interruption> {
         match end {
-            PumpEnd::Ended { written } => {
+            PumpEnd::Ended { written, length } => {
                 let version = self.file.version.get_or_insert_default();
-                match version.bytes_total {
-                    Some(total) if total != written => {
-                        // The origin gave less than was asked for, as it may. The next request asks for what follows.
+                match (version.bytes_total, length) {
+                    (Some(total), _) if total == written => Ok(true),
+                    // Less than was asked for, as an origin may give, or a range that does not say whether more follows. The next
+                    // request asks for that.
+                    (Some(_), _) | (None, BodyLength::Exactly(_)) => {
                         self.settle(written).await?;
                         Ok(false)
                     }
-                    Some(_) => Ok(true),
-                    None => {
+                    (None, BodyLength::Chunked | BodyLength::UntilClose) => {
                         version.bytes_total = Some(written);
                         self.ledger.length_is_unstated = true;
                         Ok(true)

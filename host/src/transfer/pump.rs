@@ -44,7 +44,7 @@ pub(crate) struct Inflow {
 #[derive(Debug)]
 pub(crate) enum PumpEnd {
     /// The body came to its proper end.
-    Ended { written: u64 },
+    Ended { written: u64, length: BodyLength },
     /// The body is longer than its range.
     Overlong,
     /// The task was told to stop.
@@ -174,7 +174,7 @@ impl FileTask {
         self.hasher = pump.hasher.take();
         let written = pump.written;
         match closing.expect("the loop ends only then") {
-            Closing::Ended => PumpEnd::Ended { written },
+            Closing::Ended => PumpEnd::Ended { written, length: inflow.length },
             Closing::Overlong => PumpEnd::Overlong,
             Closing::Halted => PumpEnd::Halted { written },
             Closing::Failed(error) => PumpEnd::Failed { written, error },
