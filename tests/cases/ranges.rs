@@ -157,6 +157,7 @@ fn an_exhausted_range_means_done_only_if_the_size_fits() {
         origin.fault(path, On::Nth(1), Fault::Cut(At::Body(SIZE_BYTES), End::Fin));
         origin.fault(path, On::Nth(2), Fault::Range(RangeLie::UnsatisfiableOffBy(size_off_by)));
         Fetch::new(&origin.url(path)).run_to(content);
+        assert_eq!(origin.log().len(), if size_off_by == 0 { 2 } else { 3 }, "{path}: {:#?}", origin.log());
     }
 }
 

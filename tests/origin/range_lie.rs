@@ -130,7 +130,8 @@ impl RangeLie {
             Self::Unsatisfiable => *answer = Answer::error(416).with("Content-Range", &format!("bytes */{size}")),
             Self::UnsatisfiableOffBy(by) => {
                 let size = size.checked_add_signed(by).unwrap();
-                *answer = Answer::error(416).with("Content-Range", &format!("bytes */{size}"));
+                let answered = Answer::error(416).with("Content-Range", &format!("bytes */{size}"));
+                *answer = answered.with("ETag", &file.strong_etag());
             }
             Self::UnsatisfiableWithoutSize => *answer = Answer::error(416),
         }

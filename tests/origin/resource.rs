@@ -107,7 +107,10 @@ impl File {
                 let body = vec![self.piece(range)];
                 Answer { body, ..Answer::new(206).with("Content-Range", &content_range) }
             }
-            Wanted::Nothing => return Answer::error(416).with("Content-Range", &format!("bytes */{size_bytes}")),
+            Wanted::Nothing => {
+                let answer = Answer::error(416).with("Content-Range", &format!("bytes */{size_bytes}"));
+                return etag.iter().fold(answer, |answer, etag| answer.with("ETag", etag));
+            }
         };
         if self.ranges != Ranges::Ignored {
             answer.set("Accept-Ranges", "bytes");

@@ -207,16 +207,16 @@ fn unsatisfied(offset: u64, known: &FileVersion, keep: Keep, head: &Head) -> Dec
         return again(changed(keep));
     }
     match keep {
-        // If-Range held, or the Range would have been ignored; an ETag that comes along must agree nevertheless.
-        Keep::Validator if contradicts(known, head) => again(RestartReason::RemoteFileChanged),
-        Keep::Validator | Keep::Digest | Keep::RepointedDigest => {
-            Decision::Done { version: FileVersion { bytes_total: Some(*total), ..known.clone() } }
-        }
         Keep::RepointedSame => again(RestartReason::Repointed),
+        // As for a 206: an origin that ignores If-Range must not make the begin of one version the whole of another.
+        Keep::Validator | Keep::Digest | Keep::RepointedDigest => match same_version(known, keep, head) {
+            Ok(()) => Decision::Done { version: FileVersion { bytes_total: Some(*total), ..known.clone() } },
+            Err(reason) => again(reason),
+        },
     }
 }
 
-/// Whether a 206 is of the version that is known.
+/// Whether a 206 or a 416 is of the version that is known.
 fn same_version(known: &FileVersion, keep: Keep, head: &Head) -> Result<(), RestartReason> {
     let found = &head.version;
     match keep {
