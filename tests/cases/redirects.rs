@@ -137,6 +137,20 @@ fn a_location_with_credentials_does_not_send_them_on() {
 }
 
 #[test]
+fn a_mirror_that_a_policy_chose_gets_no_headers_of_the_job() {
+    let (home, mirror) = (Origin::start(), Origin::start());
+    let content = mirror.file("/f", File::seeded(1, SIZE_BYTES));
+    home.fixed("/f", Answer::error(404));
+    let settings = serde_json::json!({ "mirrors": [home.url("/"), mirror.url("/")] }).to_string();
+    let fetch = Fetch::new(&home.url("/f")).with(["--policy", "mirrors", "--settings", &settings]);
+    let finished = fetch.with(["-H", "X-Api-Key: canary-header"]).run_to(content);
+    assert_eq!(home.log_of("/f")[0].request.header("x-api-key"), Some("canary-header"));
+    let sent = format!("{:?}", mirror.log_of("/f")[0].request.headers);
+    assert!(!sent.contains("canary"), "{sent}");
+    assert!(!finished.output().contains("canary"), "{finished}");
+}
+
+#[test]
 fn a_resume_begins_at_the_original_address() {
     let origin = Origin::start();
     let old = origin.file("/old", File::seeded(1, RESUMABLE_BYTES));

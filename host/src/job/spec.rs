@@ -134,7 +134,7 @@ pub struct JobSpec {
     pub labels: Vec<(String, String)>,
     /// Policies that the job adds to the operator's, in order.
     pub policies: Vec<PolicyName>,
-    /// Request headers, sent to the origin of the file's own remote name only. Secret.
+    /// Request headers, sent to the origin of the file's own remote name only, and dropped once one is pointed at another origin. Secret.
     pub headers: RequestHeaders,
 }
 

@@ -111,7 +111,8 @@ pub enum FileChange {
         /// What stands behind its bytes.
         integrity: Integrity,
     },
-    /// Another remote name; `repointed` is set if the row has a version.
+    /// Another remote name; `repointed` is set if the row has a version. Where it is of another origin, the job's request headers are
+    /// dropped: they were not given for that one.
     RemoteName(SafeUrl),
 }
 

@@ -7,7 +7,7 @@ use rusqlite::Connection;
 use super::error::{Problem, Result};
 use super::rows::{decision, event, file, header, job, memo};
 use super::{Batch, Replaced, change};
-use crate::job::{FileIndex, FileSpec, JobId, SafeUrl};
+use crate::job::{FileIndex, FileRecord, FileSpec, JobId, RequestHeaders, SafeUrl};
 use crate::scheduler::{FileChange, Write};
 
 /// Files read at once when remote names are replaced: a page of them is some hundred KiB.
@@ -81,8 +81,17 @@ fn insert_files(connection: &Connection, job: JobId, first: FileIndex, files: &[
 fn update_file(connection: &Connection, job: JobId, index: FileIndex, change: &FileChange) -> Result<()> {
     let found = file::get(connection, job, index)?;
     let mut record = found.ok_or_else(|| Problem::Refused(format!("job {job} has no file {index} to be updated")))?;
-    change::apply(&mut record, change.clone());
-    file::update(connection, job, &record)
+    change_file(connection, job, &mut record, change.clone())
+}
+
+/// Headers are for the origins that they were given for. A job of which one file is pointed at another origin has none any more.
+fn change_file(connection: &Connection, job: JobId, record: &mut FileRecord, change: FileChange) -> Result<()> {
+    let origin = record.remote_name.origin();
+    change::apply(record, change);
+    if record.remote_name.origin() != origin {
+        header::replace(connection, job, &RequestHeaders::default())?;
+    }
+    file::update(connection, job, record)
 }
 
 /// A name that would be no remote name with the new prefix stays as it is, and is counted.
@@ -97,8 +106,7 @@ fn replace_remote_prefix(connection: &Connection, job: JobId, from: &str, to: &s
             let rest = record.remote_name.expose().as_str().strip_prefix(from).unwrap_or_default();
             match SafeUrl::parse(&format!("{to}{rest}")) {
                 Ok(remote_name) => {
-                    change::apply(&mut record, FileChange::RemoteName(remote_name));
-                    file::update(connection, job, &record)?;
+                    change_file(connection, job, &mut record, FileChange::RemoteName(remote_name))?;
                     replaced.files += 1;
                 }
                 Err(_) => replaced.unusable += 1,

@@ -3,7 +3,6 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
-use reqwest::header::HeaderMap;
 use rustix::fs::Mode;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinError;
@@ -90,8 +89,6 @@ pub(crate) struct JobRun {
     pub(crate) job: JobId,
     pub(crate) attempt: AttemptNumber,
     pub(crate) overwrite: Overwrite,
-    /// The job's own request headers.
-    pub(crate) headers: HeaderMap,
     pub(crate) rate_limit: RateLimit,
     pub(crate) directive: watch::Receiver<Directive>,
     pub(crate) progress: Arc<ProgressCell>,
@@ -104,7 +101,6 @@ impl JobRun {
     pub(crate) fn new(
         context: Arc<TransferContext>,
         assignment: &Assignment,
-        headers: HeaderMap,
         directive: watch::Receiver<Directive>,
         progress: Arc<ProgressCell>,
         reports: ReportSender,
@@ -114,7 +110,6 @@ impl JobRun {
             job: assignment.job,
             attempt: assignment.attempt,
             overwrite: assignment.overwrite,
-            headers,
             rate_limit: RateLimit::new(assignment.bytes_per_second),
             directive,
             progress,

@@ -11,6 +11,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
+use reqwest::header::HeaderMap;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
 
@@ -80,6 +81,8 @@ pub(crate) struct FileTask {
     /// The file as it is. What the store has been told of it is in the ledger.
     pub(super) file: FileRecord,
     pub(super) ledger: Ledger,
+    /// The job's own request headers.
+    headers: Arc<HeaderMap>,
     pub(super) directory: Arc<Directory>,
     pub(super) directive: watch::Receiver<Directive>,
     pub(super) active: Arc<ActiveFile>,
@@ -96,12 +99,19 @@ pub(crate) struct FileTask {
 }
 
 impl FileTask {
-    pub(crate) fn new(run: Arc<JobRun>, file: FileRecord, directory: Arc<Directory>, active: Arc<ActiveFile>) -> Self {
+    pub(crate) fn new(
+        run: Arc<JobRun>,
+        file: FileRecord,
+        headers: Arc<HeaderMap>,
+        directory: Arc<Directory>,
+        active: Arc<ActiveFile>,
+    ) -> Self {
         Self {
             directive: run.directive.clone(),
             ledger: Ledger::of(&file),
             run,
             file,
+            headers,
             directory,
             active,
             part: None,
@@ -202,7 +212,7 @@ impl FileTask {
         let run = Arc::clone(&self.run);
         let request = Request {
             remote_name: &self.file.remote_name,
-            headers: &run.headers,
+            headers: &self.headers,
             asked,
             if_range,
             bytes_max: run.context.settings.file_bytes_max,

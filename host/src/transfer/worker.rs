@@ -14,11 +14,12 @@ use std::future::pending;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use reqwest::header::HeaderMap;
 use tokio::sync::watch;
 use tokio::task::{JoinHandle, JoinSet, spawn_blocking};
 
 use super::client::wire_headers;
-use super::context::{Control, Directive, Halt, JobRun, ReportSender, TransferContext, blocking, joined};
+use super::context::{Control, Directive, Halt, JobRun, ReportSender, TransferContext, joined};
 use super::directory::{Directory, OPEN_MAX};
 use super::error::FileError;
 use super::failure::failure;
@@ -46,27 +47,19 @@ pub async fn run(
     mut control: watch::Receiver<Control>,
     reports: ReportSender,
 ) {
-    let (reading, job) = (Arc::clone(&context), assignment.job);
-    let headers = blocking(move || reading.files.headers(job)).await;
-    let headers = match headers {
-        Ok(headers) => wire_headers(&headers),
-        Err(error) => {
-            let failed = store_failure(&error);
-            // A driver that is gone needs no report.
-            let _ = reports.send((job, assignment.attempt, Report::Failed(failed))).await;
-            return;
-        }
-    };
     let (directive, directives) = watch::channel(Directive::default());
-    let run = Arc::new(JobRun::new(context, &assignment, headers, directives, progress, reports));
+    let run = Arc::new(JobRun::new(context, &assignment, directives, progress, reports));
     let mut worker = Worker::new(Arc::clone(&run), directive, &assignment);
     let end = worker.drive(&mut control).await;
+    // A driver that is gone needs no report.
     let _ = run.report(end).await;
 }
 
 /// A file whose local name has been looked at.
 struct Prepared {
     file: FileRecord,
+    /// The job's request headers as they were when the file was read: they go where its remote name says, so both are of one time.
+    headers: Arc<HeaderMap>,
     directory: Result<Arc<Directory>, FileError>,
 }
 
@@ -179,13 +172,13 @@ impl Worker {
             && self.tasks.len() < self.parallel_files
             && self.small_files.len() < WAITING_FILES_MAX
             && self.small_bytes < WAITING_BYTES_MAX
-            && let Some(Prepared { file, directory }) = self.queue.pop_front()
+            && let Some(Prepared { file, headers, directory }) = self.queue.pop_front()
         {
             let index = file.index;
             match directory {
                 Ok(directory) => {
                     let active = self.run.progress.begin(index, file.local_name.to_string());
-                    let task = FileTask::new(Arc::clone(&self.run), file, directory, active);
+                    let task = FileTask::new(Arc::clone(&self.run), file, headers, directory, active);
                     self.tasks.spawn(async move { (index, task.run().await) });
                 }
                 Err(error) => {
@@ -285,12 +278,14 @@ fn read_page(
     overwrite: Overwrite,
     mut directories: Directories,
 ) -> Page {
-    let files = context.files.unfinished(job, after, PAGE_FILES).map(|files| {
+    let files = context.files.unfinished(job, after, PAGE_FILES).and_then(|files| {
+        // After the files: whoever points one at another origin takes the headers away, and what is read here must not be older.
+        let headers = Arc::new(wire_headers(&context.files.headers(job)?));
         let prepare = |file: FileRecord| {
             let directory = prepare(&file, overwrite, &mut directories);
-            Prepared { file, directory }
+            Prepared { file, headers: Arc::clone(&headers), directory }
         };
-        files.into_iter().map(prepare).collect()
+        Ok(files.into_iter().map(prepare).collect())
     });
     Page { files, directories }
 }

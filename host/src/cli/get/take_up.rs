@@ -59,17 +59,19 @@ async fn look_into(store: &Store, settings: &GetSettings) -> Result<Left, Failur
         let finished = finished(&reader).map_err(|error| of_store(&error))?;
         return Ok(finished.map_or(Left::Nothing, |record| Left::Finished { record: Box::new(record), reader }));
     };
-    if !is_of(&reader, &record, settings).map_err(|error| of_store(&error))? {
+    let Some(origins) = origins_of(&reader, &record, settings).map_err(|error| of_store(&error))? else {
         let message = format!(
             "the store {} holds the job of another command; move it away, or give another --state-dir",
             settings.state_dir.display()
         );
         return Err(Failure::new(ExitCode::StoreDamaged, message));
-    }
+    };
     let headers = reader.headers(record.id).map_err(|error| of_store(&error))?;
     // They are numbered from 1 without a gap.
     let last_event = reader.counts().map_err(|error| of_store(&error))?.events;
-    let writes = updates(&mut record, &headers, settings);
+    // A policy that pointed a file at another origin took the headers away, and they are not given for that one now either.
+    let headers = (origins == Origins::AsGiven).then_some(&headers);
+    let writes = updates(&mut record, headers, settings);
     if !writes.is_empty() {
         let batch = Batch { writes, ..Batch::default() };
         store.commit(batch).await.map_err(|error| of_store(&error))?;
@@ -77,11 +79,11 @@ async fn look_into(store: &Store, settings: &GetSettings) -> Result<Left, Failur
     Ok(Left::Job { record: Box::new(record), last_event })
 }
 
-/// What must be written so that the job has the options of this run.
-fn updates(record: &mut JobRecord, headers: &RequestHeaders, settings: &GetSettings) -> Vec<Write> {
+/// What must be written so that the job has the options of this run. Headers that are none stay as they are.
+fn updates(record: &mut JobRecord, headers: Option<&RequestHeaders>, settings: &GetSettings) -> Vec<Write> {
     let mut fields = changed(&record.properties, &settings.properties);
     let mut writes = Vec::new();
-    if *headers != settings.headers {
+    if headers.is_some_and(|headers| *headers != settings.headers) {
         fields.push("headers".into());
         writes.push(Write::ReplaceHeaders { job: record.id, headers: settings.headers.clone() });
     }
@@ -121,16 +123,30 @@ fn changed(before: &Properties, after: &Properties) -> Vec<String> {
     differences.into_iter().filter(|(_, differs)| *differs).map(|(field, _)| field.to_owned()).collect()
 }
 
-/// Whether the job fetches what this command fetches. The store is keyed by that: other files mean that somebody changed it.
-fn is_of(reader: &Reader, record: &JobRecord, settings: &GetSettings) -> Result<bool, StoreError> {
+/// Where the files of a job lie.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Origins {
+    /// All at the origins that the command names.
+    AsGiven,
+    /// Some elsewhere: a policy has repaired them.
+    Others,
+}
+
+/// Where the job's files lie, if they are what this command fetches. The store is keyed by that: other files mean that somebody changed it.
+fn origins_of(reader: &Reader, record: &JobRecord, settings: &GetSettings) -> Result<Option<Origins>, StoreError> {
     if usize::try_from(record.files_total) != Ok(settings.files.len()) {
-        return Ok(false);
+        return Ok(None);
     }
     let mut wanted = settings.files.iter();
-    every_file(reader, record, |file| {
-        // Remote names may differ: a policy may have repaired them.
-        wanted.next().is_some_and(|wanted| wanted.local_name == file.local_name && wanted.digest == file.digest)
-    })
+    let mut origins = Origins::AsGiven;
+    let same = every_file(reader, record, |file| {
+        let Some(wanted) = wanted.next() else { return false };
+        if wanted.remote_name.origin() != file.remote_name.origin() {
+            origins = Origins::Others;
+        }
+        wanted.local_name == file.local_name && wanted.digest == file.digest
+    })?;
+    Ok(same.then_some(origins))
 }
 
 /// The last job of the store, if it was completed whole, and its files still stand where it put them.

@@ -123,6 +123,8 @@ fn content() -> Batch {
             file: FileIndex(0),
             change: FileChange::RemoteName("http://user:word@127.0.0.1/a?signed".parse().unwrap()),
         },
+        // The change of origin has dropped them.
+        Write::ReplaceHeaders { job: first, headers: headers.clone() },
         Write::UpdateFile { job: first, file: FileIndex(3), change: FileChange::Restarted },
         journal(first, EventKind::JobCreated),
         journal(first, EventKind::StateChanged { from: JobState::Suspended, to: JobState::Queued }),

@@ -101,6 +101,35 @@ fn memos_and_headers_are_kept_per_job() {
 }
 
 #[test]
+fn headers_last_until_a_file_is_pointed_at_another_origin() {
+    let fixture = Fixture::new();
+    let point = |job, url: &str| Write::UpdateFile {
+        job,
+        file: FileIndex(0),
+        change: FileChange::RemoteName(url.parse().unwrap()),
+    };
+    let replace = |job, from: &str, to: &str| Write::ReplaceRemotePrefix { job, from: from.into(), to: to.into() };
+    let headers = RequestHeaders(vec![("X-Key".into(), "secret".into())]);
+    let prefix = "http://127.0.0.1:8080/";
+    type Move = Box<dyn Fn(JobId) -> Write>;
+    let moves: [(Move, bool); 4] = [
+        (Box::new(move |job| point(job, "http://127.0.0.1:8080/other")), true),
+        (Box::new(move |job| replace(job, prefix, "http://127.0.0.1:8080/other/")), true),
+        (Box::new(move |job| point(job, "http://127.0.0.1:8081/files/number-0.bin")), false),
+        (Box::new(move |job| replace(job, prefix, "https://127.0.0.1:8080/")), false),
+    ];
+    for (change, stay) in moves {
+        let job = a_job();
+        let insert = Write::InsertJob { job: Box::new(job.clone()), headers: headers.clone() };
+        let files = Write::InsertFiles { job: job.id, first: FileIndex(0), files: some_files(2) };
+        fixture.commit(vec![insert, files]).unwrap();
+        fixture.commit(vec![change(job.id)]).unwrap();
+        let left = fixture.store.reader().unwrap().headers(job.id).unwrap();
+        assert_eq!(left, if stay { headers.clone() } else { RequestHeaders::default() });
+    }
+}
+
+#[test]
 fn a_batch_that_contradicts_the_store_is_refused_whole() {
     let fixture = Fixture::new();
     let (known, unknown) = (a_job(), a_job());

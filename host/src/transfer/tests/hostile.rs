@@ -1,9 +1,9 @@
 //! Answers and meddling that are made to get wrong bytes in, or secrets out.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, mpsc};
 use std::time::Duration;
 
-use super::origin::{Origin, Reply, Then, head};
+use super::origin::{Origin, Reply, Request, Then, head, proper};
 use super::rig::{Rig, content, failed, failed_with, wanted};
 use crate::job::{ErrorCode, FailureClass, Integrity};
 use crate::scheduler::Report;
@@ -64,4 +64,58 @@ async fn the_end_of_a_range_is_not_the_end_of_a_file_of_unknown_size() {
     assert!(std::fs::read(rig.part(0)).unwrap() == *body);
     assert_eq!(rig.file(0).restarts, 0);
     assert_eq!(rig.file(0).integrity, Integrity::LengthOnly);
+}
+
+const SECRET: [(&str, &str); 1] = [("X-Api-Key", "secret")];
+
+#[tokio::test(flavor = "multi_thread")]
+async fn headers_do_not_go_along_to_another_origin_that_a_file_was_pointed_at() {
+    let body = content(100, 1);
+    let served = body.clone();
+    let mirror = Origin::start(move |request| proper(request, &served, ETAG));
+    let missing = Reply { bytes: head("404 Not Found", &[("Content-Length", "0")]), then: Then::KeepOpen };
+    let home = Origin::start(move |request| match request.path() {
+        "/gone" => missing.clone(),
+        _ => proper(request, &body, ETAG),
+    });
+    // Another path of the same origin gets what the first one got.
+    let mut rig = Rig::with_headers(vec![wanted(home.url("/gone"), "f")], &SECRET).await;
+    assert_eq!(failed_with(&rig.attempt().await), ErrorCode::Http);
+    rig.repoint(0, &home.url("/f")).await;
+    assert_eq!(rig.attempt().await.last(), Some(&Report::Finished));
+    assert!(home.requests().iter().all(|request| request.field("x-api-key") == Some("secret")));
+
+    let mut rig = Rig::with_headers(vec![wanted(home.url("/gone"), "f")], &SECRET).await;
+    assert_eq!(failed_with(&rig.attempt().await), ErrorCode::Http);
+    rig.repoint(0, &mirror.url("/f")).await;
+    assert_eq!(rig.attempt().await.last(), Some(&Report::Finished));
+    assert!(!mirror.requests()[0].head.contains("secret"), "{}", mirror.requests()[0].head);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_file_that_is_pointed_elsewhere_while_its_job_runs_takes_no_headers_along() {
+    let mirror = Origin::start(|request| proper(request, b"x", ETAG));
+    let ((asked, is_asked), (go_on, may_go_on)) = (mpsc::channel::<()>(), mpsc::channel::<()>());
+    let gate = Mutex::new((asked, may_go_on));
+    let home = Origin::start(move |request: &Request| {
+        if request.number == 0 {
+            let (asked, may_go_on) = &*gate.lock().unwrap();
+            asked.send(()).unwrap();
+            may_go_on.recv().unwrap();
+        }
+        proper(request, b"x", ETAG)
+    });
+    // More than one page: the last file is read from the store after the attempt has begun.
+    let last = 299;
+    let files = (0..=last).map(|index| wanted(home.url(&format!("/{index}")), &format!("f{index}")));
+    let mut rig = Rig::with_headers(files.collect(), &SECRET).await;
+    let pointer = rig.pointer();
+    let moved = async {
+        tokio::task::spawn_blocking(move || is_asked.recv().unwrap()).await.unwrap();
+        pointer.repoint(last, &mirror.url("/f")).await;
+        go_on.send(()).unwrap();
+    };
+    let (reports, ()) = tokio::join!(rig.attempt(), moved);
+    assert_eq!(reports.last(), Some(&Report::Finished));
+    assert!(!mirror.requests()[0].head.contains("secret"), "{}", mirror.requests()[0].head);
 }

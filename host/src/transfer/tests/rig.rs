@@ -36,6 +36,20 @@ pub(super) struct Rig {
     pub(super) commits: u64,
 }
 
+/// Gives files other remote names.
+pub(super) struct Pointer {
+    store: Store,
+    job: JobId,
+}
+
+impl Pointer {
+    pub(super) async fn repoint(&self, file: u32, url: &str) {
+        let change = FileChange::RemoteName(SafeUrl::parse(url).unwrap());
+        let writes = vec![Write::UpdateFile { job: self.job, file: FileIndex(file), change }];
+        self.store.commit(Batch { writes, ..Batch::default() }).await.unwrap();
+    }
+}
+
 /// A file to be fetched.
 pub(super) struct Wanted {
     pub(super) url: String,
@@ -162,9 +176,12 @@ impl Rig {
     }
 
     pub(super) async fn repoint(&self, file: u32, url: &str) {
-        let change = FileChange::RemoteName(SafeUrl::parse(url).unwrap());
-        let writes = vec![Write::UpdateFile { job: self.job, file: FileIndex(file), change }];
-        self.store.commit(Batch { writes, ..Batch::default() }).await.unwrap();
+        self.pointer().repoint(file, url).await;
+    }
+
+    /// Points files elsewhere while an attempt has the rig.
+    pub(super) fn pointer(&self) -> Pointer {
+        Pointer { store: self.store.clone(), job: self.job }
     }
 
     pub(super) fn file(&self, file: u32) -> FileRecord {

@@ -143,6 +143,21 @@ fn a_job_goes_on_with_the_options_of_this_run() {
 }
 
 #[test]
+fn headers_that_were_dropped_with_a_change_of_origin_stay_dropped() {
+    let place = Place::new();
+    let mut settings = place.settings(&["a", "b"]);
+    settings.headers = RequestHeaders(vec![("authorization".into(), "secret".into())]);
+    let (store, record) = place.store(&settings, JobState::Suspended);
+    let moved = FileChange::RemoteName(SafeUrl::parse("http://mirror/b").unwrap());
+    let writes = vec![Write::UpdateFile { job: record.id, file: FileIndex(1), change: moved }];
+    wait(store.commit(Batch { writes, ..Batch::default() })).unwrap();
+    wait(store.close()).unwrap();
+    assert!(matches!(left(&settings), Ok(Left::Job { .. })));
+    let store = Store::open(&settings.state_dir, OpenMode::Existing).unwrap().store;
+    assert_eq!(store.reader().unwrap().headers(record.id).unwrap(), RequestHeaders::default());
+}
+
+#[test]
 fn a_store_in_use_names_the_process() {
     let place = Place::new();
     let settings = place.settings(&["a"]);
