@@ -35,6 +35,13 @@ impl Directory {
         Ok(Self { fd, path: path.to_owned() })
     }
 
+    /// One in which files can be created, and whose entries cannot be made durable.
+    #[cfg(test)]
+    pub(crate) fn unsyncable(path: &Path) -> Self {
+        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        Self { fd: rustix::fs::open(path, flags, Mode::empty()).unwrap(), path: path.to_owned() }
+    }
+
     pub(crate) fn as_fd(&self) -> BorrowedFd<'_> {
         self.fd.as_fd()
     }

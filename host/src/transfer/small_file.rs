@@ -49,11 +49,13 @@ impl SmallFile {
 /// Writes the files of a group and makes them durable, with their names. Blocks.
 pub(crate) fn write_group(group: &[SmallFile]) -> Vec<Result<PartIdentity, FileError>> {
     let mut parts: Vec<Result<PartFile, FileError>> = group.iter().map(SmallFile::write).collect();
-    sync_group(group, &mut parts);
+    let directories: Vec<&Arc<Directory>> = group.iter().map(|small| &small.directory).collect();
+    sync_group(&directories, &mut parts);
     parts.into_iter().map(|part| part.map(|part| part.identity())).collect()
 }
 
-fn sync_group(group: &[SmallFile], parts: &mut [Result<PartFile, FileError>]) {
+/// The parts lie in the directories in the same order.
+fn sync_group(directories: &[&Arc<Directory>], parts: &mut [Result<PartFile, FileError>]) {
     let mut by_device: BTreeMap<u64, Vec<usize>> = BTreeMap::new();
     for (index, part) in parts.iter().enumerate() {
         if let Ok(part) = part {
@@ -61,22 +63,40 @@ fn sync_group(group: &[SmallFile], parts: &mut [Result<PartFile, FileError>]) {
         }
     }
     for members in by_device.into_values() {
-        let together = members.len() >= WHOLE_SYNC_FILES_MIN && group[members[0]].directory.sync_file_system().is_ok();
+        let together = members.len() >= WHOLE_SYNC_FILES_MIN && directories[members[0]].sync_file_system().is_ok();
         if together {
             continue;
         }
         // Also when syncing as a whole failed: the fault may lie with somebody else's file. Each descriptor of ours reports its own.
-        let mut synced: Vec<&Arc<Directory>> = Vec::new();
+        let mut synced: Vec<(&Arc<Directory>, Result<(), FileError>)> = Vec::new();
         for index in members {
-            let directory = &group[index].directory;
-            let mut result = parts[index].as_ref().map_or(Ok(()), PartFile::sync);
-            if result.is_ok() && !synced.iter().any(|done| Arc::ptr_eq(done, directory)) {
-                result = directory.sync();
-                synced.push(directory);
-            }
-            if let Err(error) = result {
+            let directory = directories[index];
+            let known = synced.iter().position(|(done, _)| Arc::ptr_eq(done, directory));
+            let known = known.unwrap_or_else(|| {
+                synced.push((directory, directory.sync()));
+                synced.len() - 1
+            });
+            let named = synced[known].1.clone();
+            if let Err(error) = parts[index].as_ref().map_or(Ok(()), PartFile::sync).and(named) {
                 parts[index] = Err(error);
             }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_file_counts_as_durable_in_a_directory_that_cannot_be_synced() {
+        let scratch = tempfile::tempdir().unwrap();
+        let directory = Arc::new(Directory::unsyncable(scratch.path()));
+        for files in [1, 3, 5] {
+            let mut parts: Vec<_> =
+                (0..files).map(|index| PartFile::create(&directory, &format!("{files}-{index}"))).collect();
+            sync_group(&vec![&directory; files], &mut parts);
+            assert!(parts.iter().all(Result::is_err), "{parts:?}");
         }
     }
 }
