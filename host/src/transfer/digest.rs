@@ -9,6 +9,26 @@ use sha2::{Digest as _, Sha256 as Algorithm};
 
 use crate::job::Sha256;
 
+/// When a part file was last written, as its file system says. Whoever writes to it later, and is not the task that owns it, is found
+/// out by that: a stored state says nothing of such bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Modified {
+    pub(crate) seconds: i64,
+    pub(crate) nanoseconds: u64,
+}
+
+/// Bytes of a stored [`Modified`].
+const MODIFIED_BYTES: usize = 16;
+
+impl Modified {
+    fn to_bytes(self) -> [u8; MODIFIED_BYTES] {
+        let mut bytes = [0; MODIFIED_BYTES];
+        bytes[..8].copy_from_slice(&self.seconds.to_le_bytes());
+        bytes[8..].copy_from_slice(&self.nanoseconds.to_le_bytes());
+        bytes
+    }
+}
+
 /// A hasher that can be stored.
 #[derive(Clone)]
 pub(crate) struct Hasher(Algorithm);
@@ -27,15 +47,16 @@ impl Hasher {
         Self(Algorithm::new())
     }
 
-    /// Goes on from a stored state; none if it is not one.
-    pub(crate) fn restore(state: &[u8]) -> Option<Self> {
+    /// Goes on from a stored state; none if it is not one, or is of a part file that was last written at another time.
+    pub(crate) fn restore(stored: &[u8], modified: Modified) -> Option<Self> {
+        let state = stored.strip_suffix(&modified.to_bytes())?;
         let state = SerializedState::<Algorithm>::try_from(state).ok()?;
         Algorithm::deserialize(&state).ok().map(Self)
     }
 
-    /// The state to be stored: 104 bytes.
-    pub(crate) fn state(&self) -> Vec<u8> {
-        self.0.serialize().to_vec()
+    /// The state to be stored, 104 bytes, and the time of the part file, 16.
+    pub(crate) fn state(&self, modified: Modified) -> Vec<u8> {
+        [&self.0.serialize()[..], &modified.to_bytes()].concat()
     }
 
     /// Hashes the first `length` bytes of a file. Blocks.
@@ -72,6 +93,8 @@ mod tests {
 
     use super::*;
 
+    const MODIFIED: Modified = Modified { seconds: 5, nanoseconds: 7 };
+
     fn digest(bytes: &[u8]) -> Sha256 {
         let mut hasher = Hasher::new();
         hasher.update(bytes);
@@ -85,11 +108,16 @@ mod tests {
 
     #[test]
     fn what_is_no_state_is_refused() {
-        let state = Hasher::new().state();
-        assert_eq!(state.len(), 104);
-        assert!(Hasher::restore(&state[1..]).is_none());
-        assert!(Hasher::restore(&[]).is_none());
-        assert!(Hasher::restore(&[0xff; 104]).is_none());
+        let state = Hasher::new().state(MODIFIED);
+        assert_eq!(state.len(), 120);
+        assert!(Hasher::restore(&state, MODIFIED).is_some());
+        assert!(Hasher::restore(&state[1..], MODIFIED).is_none());
+        assert!(Hasher::restore(&state[..104], MODIFIED).is_none());
+        assert!(Hasher::restore(&[], MODIFIED).is_none());
+        assert!(Hasher::restore(&[&[0xff; 104], &state[104..]].concat(), MODIFIED).is_none());
+        for other in [Modified { seconds: 6, ..MODIFIED }, Modified { nanoseconds: 8, ..MODIFIED }] {
+            assert!(Hasher::restore(&state, other).is_none());
+        }
     }
 
     proptest! {
@@ -98,7 +126,7 @@ mod tests {
             let at = at.min(bytes.len());
             let mut first = Hasher::new();
             first.update(&bytes[..at]);
-            let mut second = Hasher::restore(&first.state()).unwrap();
+            let mut second = Hasher::restore(&first.state(MODIFIED), MODIFIED).unwrap();
             second.update(&bytes[at..]);
             prop_assert_eq!(second.finish(), digest(&bytes));
         }

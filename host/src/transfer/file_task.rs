@@ -18,7 +18,7 @@ use tokio::time::{Instant, sleep_until};
 use super::accept::{Asked, BodyLength, Decision, Keep, Next, WholeBody};
 use super::body::Body;
 use super::context::{Directive, Halt, Halted, JobRun, blocking};
-use super::digest::Hasher;
+use super::digest::{Hasher, Modified};
 use super::directory::Directory;
 use super::error::FileError;
 use super::fetch::{Answer, Circumstances, Request, fetch};
@@ -88,6 +88,8 @@ pub(crate) struct FileTask {
     pub(super) active: Arc<ActiveFile>,
     /// Open once bytes are written, or have been by an earlier attempt.
     pub(super) part: Option<Arc<PartFile>>,
+    /// When the part file was last written, as it was found: only if nothing but what is durable was in it.
+    modified: Option<Modified>,
     /// At the end of what is written, if a digest is wanted.
     pub(super) hasher: Option<Hasher>,
     /// The origin's own digest, where the client gave none and all bytes so far are hashed.
@@ -115,6 +117,7 @@ impl FileTask {
             directory,
             active,
             part: None,
+            modified: None,
             hasher: None,
             server_digest: None,
             mixed_origins: false,
@@ -174,6 +177,7 @@ impl FileTask {
 
     /// Opens the part file of an earlier attempt.
     async fn reopen(&mut self) -> Result<(), Interruption> {
+        self.modified = None;
         let Some(identity) = self.file.part else {
             return self.restart(RestartReason::PartFileDamaged).await;
         };
@@ -182,13 +186,19 @@ impl FileTask {
         let total = self.file.version.as_ref().and_then(|version| version.bytes_total);
         let reopened = blocking(move || {
             let reopened = PartFile::reopen(&directory, &name, identity, durable)?;
-            if let (Reopened::Whole(part) | Reopened::Shorter(part, _), Some(total)) = (&reopened, total) {
+            if let (Reopened::Whole(part, _) | Reopened::Cut(part) | Reopened::Shorter(part, _), Some(total)) =
+                (&reopened, total)
+            {
                 part.reserve(total)?;
             }
             Ok::<_, FileError>(reopened)
         });
         match reopened.await? {
-            Reopened::Whole(part) => self.part = Some(Arc::new(part)),
+            Reopened::Whole(part, modified) => {
+                self.part = Some(Arc::new(part));
+                self.modified = Some(modified);
+            }
+            Reopened::Cut(part) => self.part = Some(Arc::new(part)),
             Reopened::Shorter(part, size) if size > 0 => {
                 self.part = Some(Arc::new(part));
                 self.file.durable = size;
@@ -337,17 +347,19 @@ impl FileTask {
         self.file.digest.or(self.server_digest)
     }
 
-    /// Brings a hasher to the durable offset, if a digest is wanted: from the stored state, or by reading the part file again.
+    /// Brings a hasher to the durable offset, if a digest is wanted: from the stored state, or, where somebody has written to the part
+    /// file since, by reading it again.
     pub(super) async fn prepare_hasher(&mut self, repr_digest: Option<Sha256>) -> Result<(), Interruption> {
-        let stored = self.file.hash_state.as_deref().and_then(Hasher::restore);
-        let goes_on = self.hasher.is_some() || stored.is_some();
+        // The origin's digest is worth no reading of bytes that were never hashed.
+        let goes_on = self.hasher.is_some() || self.file.hash_state.is_some();
         self.server_digest = repr_digest.or(self.server_digest).filter(|_| self.file.digest.is_none() && goes_on);
         if self.wanted_digest().is_none() {
             self.hasher = None;
             return Ok(());
         }
         if self.hasher.is_none() {
-            self.hasher = stored;
+            let stored = self.file.hash_state.as_deref().zip(self.modified);
+            self.hasher = stored.and_then(|(state, modified)| Hasher::restore(state, modified));
         }
         if let (None, Some(part)) = (&self.hasher, &self.part) {
             let (part, durable) = (Arc::clone(part), self.file.durable);

@@ -10,6 +10,7 @@ use tokio::time::{Instant, sleep};
 
 use super::accept::BodyLength;
 use super::context::{Halted, blocking};
+use super::digest::Modified;
 use super::error::FileError;
 use super::failure::failure;
 use super::file_task::{FileTask, Interruption};
@@ -119,20 +120,20 @@ impl FileTask {
             return Ok(());
         }
         match self.sync().await {
-            Ok(()) => {
-                let hash_state = self.hasher.as_ref().map(super::digest::Hasher::state);
+            Ok(modified) => {
+                let hash_state = self.hasher.as_ref().map(|hasher| hasher.state(modified));
                 Ok(self.checkpoint(written, hash_state).await?)
             }
             Err(error) => self.after_failed_sync(error),
         }
     }
 
-    async fn sync(&mut self) -> Result<(), FileError> {
-        let Some(part) = self.part.clone() else { return Ok(()) };
+    async fn sync(&mut self) -> Result<Modified, FileError> {
+        let part = Arc::clone(self.part.as_ref().expect("what was written was written to it"));
         let name_is_durable = self.ledger.name_is_durable;
-        blocking(move || sync_part(&part, name_is_durable)).await?;
+        let modified = blocking(move || sync_part(&part, name_is_durable)).await?;
         self.ledger.name_is_durable = true;
-        Ok(())
+        Ok(modified)
     }
 
     /// Whatever was written since the last checkpoint may be lost, and the system will not say so again. The file goes on from
@@ -271,8 +272,12 @@ impl FileTask {
     }
 }
 
-/// Makes bytes durable, and the name under which they lie. Blocks.
-pub(super) fn sync_part(part: &PartFile, name_is_durable: bool) -> Result<(), FileError> {
+/// Makes bytes durable, and the name under which they lie. Returns when the file was last written, before the sync. Blocks.
+pub(super) fn sync_part(part: &PartFile, name_is_durable: bool) -> Result<Modified, FileError> {
+    let modified = part.modified()?;
     part.sync()?;
-    if name_is_durable { Ok(()) } else { part.sync_name() }
+    if !name_is_durable {
+        part.sync_name()?;
+    }
+    Ok(modified)
 }

@@ -12,6 +12,7 @@ use bytes::Bytes;
 use rustix::fs::{AtFlags, FallocateFlags, FileType, Mode, OFlags};
 use rustix::io::Errno;
 
+use super::digest::Modified;
 use super::directory::{Directory, retry_on_intr};
 use super::error::FileError;
 use crate::job::PartIdentity;
@@ -31,8 +32,10 @@ pub(crate) struct PartFile {
 /// What is left of a part file.
 #[derive(Debug)]
 pub(crate) enum Reopened {
-    /// At least as long as it must be; what was longer is cut.
-    Whole(PartFile),
+    /// As long as it must be, and when it was last written.
+    Whole(PartFile, Modified),
+    /// It was longer, and is cut.
+    Cut(PartFile),
     /// The same file, but so short.
     Shorter(PartFile, u64),
     /// Missing, exchanged, or no ordinary file.
@@ -81,9 +84,9 @@ impl PartFile {
             size if size < durable => Ok(Reopened::Shorter(part, size)),
             size if size > durable => {
                 part.truncate(durable)?;
-                Ok(Reopened::Whole(part))
+                Ok(Reopened::Cut(part))
             }
-            _ => Ok(Reopened::Whole(part)),
+            _ => Ok(Reopened::Whole(part, modified(&stat))),
         }
     }
 
@@ -124,6 +127,10 @@ impl PartFile {
     pub(crate) fn reserve(&self, total: u64) -> Result<(), FileError> {
         let stat = self.stat()?;
         let allocated = u64::try_from(stat.st_blocks).unwrap_or(0).saturating_mul(512);
+        if allocated >= total {
+            // An earlier attempt has made the room. Doing it again would only give the file another time.
+            return Ok(());
+        }
         self.directory.check_space(total.saturating_sub(allocated))?;
         let reserved = self.allocate(total);
         if reserved.is_err() {
@@ -160,6 +167,11 @@ impl PartFile {
         Ok(())
     }
 
+    /// When it was last written. Blocks.
+    pub(crate) fn modified(&self) -> Result<Modified, FileError> {
+        Ok(modified(&self.stat()?))
+    }
+
     /// Makes what was written durable. After a failure nothing that was not durable before may be relied on. Blocks.
     pub(crate) fn sync(&self) -> Result<(), FileError> {
         let synced = retry_on_intr(|| rustix::fs::fdatasync(&self.file));
@@ -170,6 +182,10 @@ impl PartFile {
     pub(crate) fn sync_name(&self) -> Result<(), FileError> {
         self.directory.sync()
     }
+}
+
+fn modified(stat: &rustix::fs::Stat) -> Modified {
+    Modified { seconds: stat.st_mtime, nanoseconds: stat.st_mtime_nsec }
 }
 
 /// Removes a part file by its name; one that is missing counts as removed. Blocks.

@@ -15,7 +15,7 @@ use tokio::time::{Instant, sleep_until};
 use super::accept::BodyLength;
 use super::body::Body;
 use super::context::joined;
-use super::digest::Hasher;
+use super::digest::{Hasher, Modified};
 use super::error::FileError;
 use super::file_task::{FileTask, Resumable, closed_early, must_halt};
 use super::ledger::sync_part;
@@ -59,11 +59,11 @@ type Writing = Pin<Box<dyn Future<Output = (Result<(), FileError>, Option<Hasher
 
 /// A sync in flight.
 struct Syncing {
-    handle: JoinHandle<Result<(), FileError>>,
+    handle: JoinHandle<Result<Modified, FileError>>,
     /// What is durable when it ends.
     until: u64,
-    /// The hasher's state there.
-    hash_state: Option<Vec<u8>>,
+    /// The hasher as it stood there.
+    hasher: Option<Hasher>,
 }
 
 /// Why no more bytes are taken.
@@ -148,11 +148,15 @@ impl FileTask {
                     }
                 }
                 result = synced(&mut pump.syncing) => {
-                    let Syncing { until, hash_state, .. } = pump.syncing.take().expect("it has just ended");
-                    if let Err(error) = result {
-                        pump.drain().await;
-                        return PumpEnd::SyncFailed(error);
-                    }
+                    let Syncing { until, hasher, .. } = pump.syncing.take().expect("it has just ended");
+                    let modified = match result {
+                        Ok(modified) => modified,
+                        Err(error) => {
+                            pump.drain().await;
+                            return PumpEnd::SyncFailed(error);
+                        }
+                    };
+                    let hash_state = hasher.map(|hasher| hasher.state(modified));
                     pump.durable = until;
                     pump.name_is_durable = true;
                     self.ledger.name_is_durable = true;
@@ -293,8 +297,7 @@ impl Pump {
         self.due_at = now + settings.checkpoint_interval;
         let (part, name_is_durable) = (Arc::clone(&self.part), self.name_is_durable);
         let handle = spawn_blocking(move || sync_part(&part, name_is_durable));
-        let hash_state = self.hasher.as_ref().map(Hasher::state);
-        self.syncing = Some(Syncing { handle, until: self.written, hash_state });
+        self.syncing = Some(Syncing { handle, until: self.written, hasher: self.hasher.clone() });
     }
 
     /// Waits for what is in flight, whatever comes of it.
@@ -313,7 +316,7 @@ async fn written(writing: &mut Option<Writing>) -> (Result<(), FileError>, Optio
     }
 }
 
-async fn synced(syncing: &mut Option<Syncing>) -> Result<(), FileError> {
+async fn synced(syncing: &mut Option<Syncing>) -> Result<Modified, FileError> {
     match syncing {
         Some(syncing) => joined(&mut syncing.handle).await,
         None => pending().await,

@@ -1,12 +1,14 @@
 //! Answers and meddling that are made to get wrong bytes in, or secrets out.
 
+use std::os::unix::fs::FileExt as _;
 use std::sync::{Arc, Mutex, mpsc};
 use std::time::Duration;
 
-use super::origin::{Origin, Reply, Request, Then, head, proper};
-use super::rig::{Rig, content, failed, failed_with, wanted};
+use super::origin::{Origin, Reply, Request, Then, cut, head, proper};
+use super::rig::{Rig, Wanted, content, failed, failed_with, wanted};
 use crate::job::{ErrorCode, FailureClass, Integrity};
 use crate::scheduler::Report;
+use crate::transfer::digest::Hasher;
 
 const ETAG: &str = "\"v1\"";
 const SIZE: usize = 200_000;
@@ -64,6 +66,29 @@ async fn the_end_of_a_range_is_not_the_end_of_a_file_of_unknown_size() {
     assert!(std::fs::read(rig.part(0)).unwrap() == *body);
     assert_eq!(rig.file(0).restarts, 0);
     assert_eq!(rig.file(0).integrity, Integrity::LengthOnly);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn bytes_that_were_altered_between_attempts_do_not_pass_for_verified() {
+    let body = Arc::new(content(SIZE, 1));
+    let served = Arc::clone(&body);
+    let origin = Origin::start(move |request| {
+        let reply = proper(request, &served, ETAG);
+        if request.number == 0 { cut(reply, SIZE / 2, Then::Close) } else { reply }
+    });
+    let mut hasher = Hasher::new();
+    hasher.update(&body);
+    let digest = Some(hasher.finish());
+    let mut rig = Rig::new(vec![Wanted { url: origin.url("/f"), name: "f".into(), digest }]).await;
+    assert_eq!(failed_with(&rig.attempt().await), ErrorCode::ConnectionClosed);
+    assert_eq!(rig.file(0).durable, SIZE as u64 / 2);
+    let part = std::fs::OpenOptions::new().write(true).open(rig.part(0)).unwrap();
+    part.write_all_at(&[!body[1000]], 1000).unwrap();
+    // The clock of a file system may tick no faster than this test runs.
+    part.set_modified(part.metadata().unwrap().modified().unwrap() + Duration::from_secs(1)).unwrap();
+    assert_eq!(rig.attempt().await.last(), Some(&Report::Finished));
+    assert!(std::fs::read(rig.part(0)).unwrap() == *body);
+    assert_eq!(rig.file(0).restarts, 1);
 }
 
 const SECRET: [(&str, &str); 1] = [("X-Api-Key", "secret")];
