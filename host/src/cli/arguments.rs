@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum, ValueHint};
 
+use super::daemon::{EventsArguments, JobArguments, NetworkArguments};
 use super::demo::DemoArguments;
 use super::duration;
 use super::exit_code::ExitCode;
@@ -33,12 +34,26 @@ pub(crate) enum Command {
     Get(Box<GetArguments>),
     /// Show a download that survives a bad network, with nothing else running
     Demo(Box<DemoArguments>),
+    /// Create, follow and steer the jobs of a running daemon
+    Job(JobArguments),
+    /// Read or follow the journal of a running daemon
+    Events(EventsArguments),
+    /// Show or say what the network is for a running daemon
+    Network(NetworkArguments),
     /// Look into the directory of a store
     #[command(subcommand, arg_required_else_help = true)]
     Store(StoreCommand),
     /// Build and inspect policies
     #[command(subcommand, arg_required_else_help = true)]
     Policy(PolicyCommand),
+    /// Print what makes a shell complete the words of this program
+    #[command(
+        after_help = "Example, for bash:\n  backhaul completions bash > ~/.local/share/bash-completion/completions/backhaul"
+    )]
+    Completions {
+        /// For which shell
+        shell: clap_complete::Shell,
+    },
     /// Show what the exit codes mean
     #[command(long_about = ExitCode::table())]
     ExitCodes,
@@ -87,10 +102,9 @@ Every line has \"type\":
             elapsed_seconds
 Where nothing was begun, a line of type error is the only one.";
 
-/// The arguments of `get`.
-#[derive(Debug, Args)]
-#[command(after_long_help = GET_EXAMPLES, args_override_self = true)]
-pub(crate) struct GetArguments {
+/// Which files, and where they shall lie.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct FileArguments {
     /// What to fetch; http:// or https://
     #[arg(value_name = "URL", value_hint = ValueHint::Url)]
     pub(crate) urls: Vec<String>,
@@ -107,14 +121,22 @@ pub(crate) struct GetArguments {
     #[arg(short, long, value_name = "LIST", value_hint = ValueHint::FilePath)]
     pub(crate) input: Vec<PathBuf>,
 
+    /// What the file must hash to, for a single URL; other bytes never appear under the local name
+    #[arg(long, value_name = "HEX")]
+    pub(crate) sha256: Option<Sha256>,
+}
+
+/// The arguments of `get`.
+#[derive(Debug, Args)]
+#[command(after_long_help = GET_EXAMPLES, args_override_self = true)]
+pub(crate) struct GetArguments {
+    #[command(flatten)]
+    pub(crate) files: FileArguments,
+
     /// Files fetched at once, 1 to 64
     #[arg(short = 'j', long, value_name = "N", default_value_t = 4,
           value_parser = clap::value_parser!(u16).range(1..=i64::from(limits::PARALLEL_FILES_MAX)))]
     pub(crate) parallel_files: u16,
-
-    /// What the file must hash to, for a single URL; other bytes never appear under the local name
-    #[arg(long, value_name = "HEX")]
-    pub(crate) sha256: Option<Sha256>,
 
     /// A request header, or @FILE with one a line; sent to the origin of each URL only, and not where a redirect leads elsewhere
     #[arg(short = 'H', long = "header", value_name = "NAME: VALUE|@FILE")]

@@ -15,6 +15,10 @@ pub enum ExitCode {
     Incomplete,
     /// The store is damaged, or no store of ours.
     StoreDamaged,
+    /// The daemon has no such job or file, or an abbreviated id is of several jobs.
+    NotFound,
+    /// The daemon cannot be reached, or does not answer.
+    Unavailable,
     /// A defect of ours.
     Internal,
     /// The store cannot be created, read or written.
@@ -25,6 +29,8 @@ pub enum ExitCode {
     StoreLocked,
     /// The store was written by a newer version.
     StoreNewer,
+    /// The daemon refused the request.
+    Refused,
     /// A policy cannot be built, read or loaded.
     Policy,
     /// Ended by SIGINT, SIGTERM or SIGHUP; what is durable stays.
@@ -33,17 +39,20 @@ pub enum ExitCode {
 
 impl ExitCode {
     /// All of them, by number.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 15] = [
         Self::Success,
         Self::Failed,
         Self::Usage,
         Self::Incomplete,
         Self::StoreDamaged,
+        Self::NotFound,
+        Self::Unavailable,
         Self::Internal,
         Self::StoreUnusable,
         Self::Output,
         Self::StoreLocked,
         Self::StoreNewer,
+        Self::Refused,
         Self::Policy,
         Self::Interrupted,
     ];
@@ -57,11 +66,14 @@ impl ExitCode {
             Self::Usage => 2,
             Self::Incomplete => 3,
             Self::StoreDamaged => 65,
+            Self::NotFound => 66,
+            Self::Unavailable => 69,
             Self::Internal => 70,
             Self::StoreUnusable => 73,
             Self::Output => 74,
             Self::StoreLocked => 75,
             Self::StoreNewer => 76,
+            Self::Refused => 77,
             Self::Policy => 78,
             Self::Interrupted => 130,
         }
@@ -74,7 +86,7 @@ impl ExitCode {
             Self::Success => {
                 "all files are under their local names, as long (and of the digest) as they should be; or nothing was found wrong"
             }
-            Self::Failed => "the job ended in ERROR, and the error is printed; or a check found problems",
+            Self::Failed => "a job ended in ERROR, and the error is printed; or a check found problems",
             Self::Usage => {
                 "bad usage: the command line, or a file that it names, is not as it should be; nothing was done"
             }
@@ -82,6 +94,8 @@ impl ExitCode {
             Self::StoreDamaged => {
                 "the store is damaged, or the directory holds a file that is no store of Backhaul; nothing was touched"
             }
+            Self::NotFound => "the daemon has no such job or file, or the abbreviated id is of several jobs",
+            Self::Unavailable => "the daemon cannot be reached, or does not answer as it should; see `backhaul serve`",
             Self::Internal => "a defect of Backhaul: please report it",
             Self::StoreUnusable => {
                 "the store cannot be created, read or written: permissions, a full disk, a file system that cannot lock"
@@ -89,9 +103,10 @@ impl ExitCode {
             Self::Output => "the output cannot be written",
             Self::StoreLocked => "another process works on the store; its process id is printed",
             Self::StoreNewer => "the store was written by a newer version of Backhaul; nothing was touched",
+            Self::Refused => "the daemon refused the request, and says why; nothing was changed",
             Self::Policy => "a policy cannot be built, read or loaded, or refuses its settings",
             Self::Interrupted => {
-                "interrupted (SIGINT, SIGTERM, SIGHUP): the job is suspended, the same command goes on with it"
+                "interrupted (SIGINT, SIGTERM, SIGHUP): `get` suspends its job, and the same command goes on with it; jobs of a daemon stay as they are"
             }
         }
     }

@@ -2,6 +2,7 @@
 //! take plain values. All text leaves through the one `Printer`, every end is an [`ExitCode`].
 
 mod arguments;
+mod daemon;
 mod demo;
 mod duration;
 pub mod exit_code;
@@ -13,7 +14,7 @@ mod printer;
 mod store;
 mod units;
 
-use clap::Parser as _;
+use clap::{CommandFactory as _, Parser as _};
 
 use self::arguments::{Cli, Command, PolicyCommand, StoreCommand};
 use self::exit_code::ExitCode;
@@ -42,6 +43,16 @@ pub fn run() -> ExitCode {
             let logging = if logging::is_wanted(cli.verbose) { Logging::On } else { Logging::Off };
             demo::run(&arguments, logging, &printer)
         }
+        Command::Job(arguments) => {
+            let logging = if logging::is_wanted(cli.verbose) { Logging::On } else { Logging::Off };
+            daemon::job(arguments, logging, &printer)
+        }
+        Command::Events(arguments) => daemon::events(&arguments, &printer),
+        Command::Network(arguments) => daemon::network(&arguments, &printer),
+        Command::Completions { shell } => {
+            printer.verbatim(&completions(shell));
+            Ok(ExitCode::Success)
+        }
         Command::Policy(PolicyCommand::Build(arguments)) => policy::build(&arguments, &printer),
         Command::Policy(PolicyCommand::Inspect(arguments)) => policy::inspect(&arguments, &printer),
         Command::Store(StoreCommand::Check(arguments)) => store::check(&arguments, &printer),
@@ -61,4 +72,11 @@ pub fn run() -> ExitCode {
         }
         (code, _) => code,
     }
+}
+
+/// The script that makes a shell complete our words.
+fn completions(shell: clap_complete::Shell) -> String {
+    let mut script = Vec::new();
+    clap_complete::generate(shell, &mut Cli::command(), "backhaul", &mut script);
+    String::from_utf8_lossy(&script).into_owned()
 }

@@ -88,6 +88,33 @@ impl Printer {
         self.write(Stream::Out, &format!("{}\n", without_controls(&text.to_string())));
     }
 
+    /// A line of the result, set off where stdout is a terminal.
+    pub(crate) fn toned_result(&self, tone: Tone, text: &str) {
+        let text = without_controls(text);
+        let line = match tone {
+            Tone::Plain => format!("{text}\n"),
+            _ if self.colours && self.results_are_read_by_people() => format!("{}{text}\x1b[0m\n", tone.escape()),
+            _ => format!("{text}\n"),
+        };
+        self.write(Stream::Out, &line);
+    }
+
+    /// Whether stdout is a terminal, so that results are read by people.
+    pub(crate) fn results_are_read_by_people(&self) -> bool {
+        io::stdout().is_terminal()
+    }
+
+    /// A line of the result as fields with a tab between them, to stdout.
+    pub(crate) fn fields(&self, fields: &[String]) {
+        let fields: Vec<_> = fields.iter().map(|field| one_line(field)).collect();
+        self.write(Stream::Out, &format!("{}\n", fields.join("\t")));
+    }
+
+    /// Text of our own, as it is, to stdout.
+    pub(crate) fn verbatim(&self, text: &str) {
+        self.write(Stream::Out, text);
+    }
+
     /// A line of JSON, to stdout.
     pub(crate) fn json(&self, value: &impl Serialize) {
         let text = serde_json::to_string(value).expect("what is printed has string keys and no failing serializer");
@@ -110,6 +137,11 @@ impl Printer {
         let (begin, end) = if self.colours { (Tone::Bad.escape(), "\x1b[0m") } else { ("", "") };
         let text = without_controls(&text.to_string());
         self.write(Stream::Err, &format!("{begin}error:{end} {text}\n"));
+    }
+
+    /// Whether nobody reads stdout any more, or it cannot be written.
+    pub(crate) fn is_closed(&self) -> bool {
+        self.closed.get().is_some()
     }
 
     /// Why stdout could not be written, if that is worth an exit code: a reader that had enough is not.

@@ -50,9 +50,12 @@ impl EventFilter {
         let Self { job, kinds, label, progress } = self;
         request
             .query("job", *job)
-            .query("kind", (!kinds.is_empty()).then(|| kinds.join(",")))
+            .query("kind", kinds)
+            // A filter on kinds is one on progress, too.
+            .query("kind", progress.filter(|_| !kinds.is_empty()).map(|_| "progress"))
             .query("label", label.as_ref().map(|(name, value)| format!("{name}={value}")))
-            .query("progress", progress.map(|pace| pace.as_millis()))
+            // The daemon tells progress unless it is asked not to.
+            .query("progress", Some(progress.map_or(0, |pace| pace.as_millis().max(1))))
     }
 }
 

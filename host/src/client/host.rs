@@ -6,6 +6,9 @@ use super::request::Request;
 use super::{Client, ClientError, EventFilter};
 use crate::api::wire::{EventPage, NetworkOverride, NetworkView, PolicyView};
 
+/// Events of a page that are looked through: as many as the daemon allows.
+const JOURNAL_PAGE: u32 = 1000;
+
 impl Client {
     /// The network that jobs are admitted by.
     pub async fn network(&self) -> Result<NetworkView, ClientError> {
@@ -38,7 +41,8 @@ impl Client {
     /// A page of the journal: the events after this number that the filter lets through, oldest first. For a stream of them see
     /// [`Client::events`].
     pub async fn journal(&self, filter: &EventFilter, after: u64) -> Result<EventPage, ClientError> {
-        let request = filter.apply(Request::get("/v1/events")).query("after", Some(after));
+        let request = filter.apply(Request::get("/v1/events"));
+        let request = request.query("after", Some(after)).query("limit", Some(JOURNAL_PAGE));
         self.transport.send(request).await?.json()
     }
 }

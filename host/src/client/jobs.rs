@@ -84,9 +84,8 @@ impl Client {
     /// A page of jobs, oldest first; from the begin without a cursor.
     pub async fn jobs(&self, filter: &JobFilter, cursor: Option<&str>) -> Result<JobPage, ClientError> {
         let JobFilter { states, priority, label, limit } = filter;
-        let states: Vec<_> = states.iter().map(|state| state.name()).collect();
         let request = Request::get("/v1/jobs")
-            .query("state", (!states.is_empty()).then(|| states.join(",")))
+            .query("state", states.iter().map(|state| state.name()))
             .query("priority", priority.map(priority_name))
             .query("label", label.as_ref().map(|(name, value)| format!("{name}={value}")))
             .query("limit", *limit)

@@ -77,8 +77,9 @@ impl Request {
         Self::new(Method::POST, path)
     }
 
-    pub(super) fn query(mut self, name: &'static str, value: Option<impl ToString>) -> Self {
-        self.query.extend(value.map(|value| (name, value.to_string())));
+    /// A parameter, as often as it has a value.
+    pub(super) fn query(mut self, name: &'static str, values: impl IntoIterator<Item = impl ToString>) -> Self {
+        self.query.extend(values.into_iter().map(|value| (name, value.to_string())));
         self
     }
 

@@ -113,7 +113,10 @@ async fn a_daemon_that_is_not_there_is_named_with_its_socket() {
 async fn a_creation_under_a_broken_connection_is_repeated_with_its_key() {
     let refusal = r#"{"type":"about:blank","title":"Conflict","status":409,"detail":"no","code":"invalid_state"}"#;
     let cut = "HTTP/1.1 201 Created\r\ncontent-length: 100\r\n\r\n{";
-    let peer = Peer::saying(["", cut, &answer("409 Conflict", "application/problem+json", refusal)]);
+    let stopping = refusal.replace("409", "503").replace("invalid_state", "stopping");
+    let problem = |status, body| answer(status, "application/problem+json", body);
+    let peer =
+        Peer::saying(["", cut, &problem("503 Service Unavailable", &stopping), &problem("409 Conflict", refusal)]);
     let error = peer.client().create(&NewJob::download()).await.unwrap_err();
     assert_eq!((error.code(), error.status()), (Some("invalid_state"), Some(409)));
     let requests = peer.requests().await;

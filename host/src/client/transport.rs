@@ -67,14 +67,14 @@ impl Transport {
     /// Sends a request, and again while its connection breaks, if it may be repeated.
     pub(super) async fn send(&self, request: Request) -> Result<Answer, ClientError> {
         let mut result = self.once(&request).await;
-        // Only a connection that broke is worth it: where nobody listens at first, that is the answer.
-        if !matches!(result, Err(ClientError::Broken { .. })) || request.repeat == Repeat::Never {
+        // Only what was there is worth it: where nobody listens at first, that is the answer.
+        if !may_be_repeated(&result, &request) {
             return result;
         }
         for pause in REPEATS_MS {
             sleep(Duration::from_millis(pause)).await;
             result = self.once(&request).await;
-            if !matches!(result, Err(ClientError::Broken { .. } | ClientError::CannotConnect { .. })) {
+            if !may_be_repeated(&result, &request) && !matches!(result, Err(ClientError::CannotConnect { .. })) {
                 break;
             }
         }
@@ -140,6 +140,16 @@ impl Transport {
             ClientError::Broken { socket, operation: operation.to_owned(), reason }
         }
     }
+}
+
+/// Whether the daemon went away in the middle, and the request does no harm if it was carried out all the same.
+fn may_be_repeated(result: &Result<Answer, ClientError>, request: &Request) -> bool {
+    let went_away = match result {
+        Err(ClientError::Broken { .. }) => true,
+        Err(ClientError::Problem { problem, .. }) => problem.status == 503 && problem.code == "stopping",
+        _ => false,
+    };
+    went_away && request.repeat == Repeat::Allowed
 }
 
 /// The answer, or the problem that it is.

@@ -11,7 +11,7 @@ use super::key::{self, NoStateHome};
 use super::list::{self, FILES_MAX, LIST_BYTES_MAX, ListError};
 use super::local_name::{self, Base, PlaceError};
 use super::policy::{self, PolicyArgumentError, PolicyChoice};
-use crate::cli::arguments::GetArguments;
+use crate::cli::arguments::{FileArguments, GetArguments};
 use crate::job::limits::{HEADER_VALUE_BYTES_MAX, HEADERS_MAX};
 use crate::job::{FileSpec, LocalName, Properties, PropertyError, RemoteNameError, RequestHeaders, SafeUrl, Sha256};
 use crate::network::Network;
@@ -161,7 +161,7 @@ impl GetSettings {
         properties.check()?;
         let headers = headers(&arguments.headers, around.working_directory)?;
         let policies = policy::resolve(&arguments.policies, around.embedded_policies, around.working_directory)?;
-        let files = files(arguments, around)?;
+        let files = files(&arguments.files, around)?;
         let parent = match &arguments.state_dir {
             Some(parent) => around.working_directory.join(parent),
             None => key::parent(around.xdg_state_home.take(), around.home.take())?,
@@ -209,8 +209,8 @@ fn headers(given: &[String], working_directory: &Path) -> Result<RequestHeaders,
     Ok(header::parse_all(texts.iter().map(String::as_str))?)
 }
 
-/// All files with their places.
-fn files(arguments: &GetArguments, around: &mut Surroundings<'_>) -> Result<Vec<FileSpec>, SettingsError> {
+/// All files with their places. Nothing is created.
+pub(crate) fn files(arguments: &FileArguments, around: &mut Surroundings<'_>) -> Result<Vec<FileSpec>, SettingsError> {
     let wanted = wanted(arguments, around)?;
     if wanted.len() > FILES_MAX {
         return Err(SettingsError::TooMany);
@@ -262,7 +262,7 @@ fn place_below(base: &mut Base, file: &Wanted) -> Result<LocalName, PlaceError> 
 }
 
 /// What the command line and its lists ask for, in this order.
-fn wanted(arguments: &GetArguments, around: &mut Surroundings<'_>) -> Result<Vec<Wanted>, SettingsError> {
+fn wanted(arguments: &FileArguments, around: &mut Surroundings<'_>) -> Result<Vec<Wanted>, SettingsError> {
     if arguments.output.as_deref() == Some(Path::new("-")) {
         return Err(SettingsError::OutputIsStdout);
     }

@@ -66,6 +66,8 @@ pub(crate) trait Onlooker {
     fn progress(&mut self, progress: &Progress, now: Now);
     /// Nothing can be stored, or again.
     fn degraded(&mut self, detail: Option<&str>);
+    /// Takes away what is drawn, so that nothing of it stays behind.
+    fn clear(&mut self) {}
 }
 
 /// Somebody who looks on, and is told of the begin and the end of the run.

@@ -17,18 +17,26 @@ use crate::scheduler::WaitingOn;
 #[derive(Debug, Clone)]
 pub(crate) struct Names {
     files: Arc<Vec<FileSpec>>,
+    /// May be more than are named.
+    count: usize,
     working_directory: PathBuf,
 }
 
 impl Names {
     /// The names of these files; local ones relative to the working directory where they lie below it.
-    pub(crate) const fn new(files: Arc<Vec<FileSpec>>, working_directory: PathBuf) -> Self {
-        Self { files, working_directory }
+    pub(crate) fn new(files: Arc<Vec<FileSpec>>, working_directory: PathBuf) -> Self {
+        let count = files.len();
+        Self { files, count, working_directory }
+    }
+
+    /// The names of the first of so many files; the others are shown by their numbers.
+    pub(crate) fn of_first(files: Vec<FileSpec>, count: usize, working_directory: PathBuf) -> Self {
+        Self { files: Arc::new(files), count, working_directory }
     }
 
     /// How many there are.
-    pub(crate) fn count(&self) -> usize {
-        self.files.len()
+    pub(crate) const fn count(&self) -> usize {
+        self.count
     }
 
     /// The file's specification, if the number is one of this command's.
@@ -210,7 +218,8 @@ pub(crate) const fn integrity(integrity: Integrity) -> &'static str {
     }
 }
 
-const fn restart(reason: RestartReason) -> &'static str {
+/// Why a file began again from 0.
+pub(crate) const fn restart(reason: RestartReason) -> &'static str {
     match reason {
         RestartReason::RemoteFileChanged => "the origin has another version now",
         RestartReason::NoValidator => "the origin gives nothing by which to know the version again",
@@ -235,7 +244,8 @@ pub(crate) fn error(names: &Names, error: &JobError) -> String {
     one_line(&format!("{code}: {file}{}", error.description))
 }
 
-fn waiting_for(code: &str) -> &str {
+/// What a job waits for, by its code.
+pub(crate) fn waiting_for(code: &str) -> &str {
     match code {
         "turn" => "waiting for its turn",
         "retry_delay" => "waiting for retry",

@@ -128,6 +128,15 @@ impl Onlooker for Bars<'_> {
     fn degraded(&mut self, detail: Option<&str>) {
         tell_degraded(self.printer, detail);
     }
+
+    fn clear(&mut self) {
+        for (_, bar) in std::mem::take(&mut self.files) {
+            bar.finish_and_clear();
+            self.printer.bars().remove(&bar);
+        }
+        self.total.finish_and_clear();
+        self.printer.bars().remove(&self.total);
+    }
 }
 
 impl View for Bars<'_> {
@@ -136,12 +145,7 @@ impl View for Bars<'_> {
     }
 
     fn end(&mut self, summary: &Summary) {
-        for (_, bar) in std::mem::take(&mut self.files) {
-            bar.finish_and_clear();
-            self.printer.bars().remove(&bar);
-        }
-        self.total.finish_and_clear();
-        self.printer.bars().remove(&self.total);
+        self.clear();
         tell_end(self.printer, self.story.names(), summary);
     }
 }
