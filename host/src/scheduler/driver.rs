@@ -22,7 +22,7 @@ use std::time::Duration;
 use tokio::sync::{broadcast, mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 
-use self::batch::BatchBuilder;
+use self::batch::{BatchBuilder, KeptReader};
 pub(crate) use self::published::{Published, PublishedJob};
 use self::tasks::{TaskWake, Tasks};
 use super::{Command, CommandError, Core, Effect, Input, Reply, RequestId, SchedulerConfig, Step};
@@ -161,6 +161,8 @@ struct Running {
     mode: Mode,
     /// When a drain gives up on workers that do not stop.
     drain_until: Option<BootMillis>,
+    /// For the facts that policies ask for.
+    reader: KeptReader,
 }
 
 impl Running {
@@ -180,6 +182,7 @@ impl Running {
         }
     }
 
+            reader: KeptReader::default(),
     /// Feeds the core what the store holds. Everything that was running is ready again; intents are taken up.
     async fn load(&mut self) -> Result<(), StoreError> {
         self.core = Core::new(self.parts.config.clone(), random_seed());
@@ -222,6 +225,7 @@ impl Running {
     }
 
     /// Waits for something to happen, and takes with it what else is queued.
+        drop(self.reader);
     async fn gather(&mut self, incoming_rx: &mut mpsc::Receiver<Incoming>) -> Vec<Input> {
         let wake = self.wait(incoming_rx).await;
         let mut inputs = Vec::new();
@@ -314,7 +318,7 @@ impl Running {
 
     /// One batch: the core, the policies, one transaction, the effects.
     async fn process(&mut self, inputs: Vec<Input>) -> Result<(), StoreError> {
-        let mut batch = BatchBuilder::new(self.parts.store.clone());
+        let mut batch = BatchBuilder::new(self.parts.store.clone(), Arc::clone(&self.reader));
         let mut effects = Vec::new();
         let mut changed = HashSet::new();
         let network_before = self.core.network_generation();

@@ -1,6 +1,7 @@
 //! What one transaction will hold, while it is gathered.
 
 use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::job::{FileIndex, FileRecord, FileSummary, JobId, PolicyName};
 use crate::policy::contract::{FileView, Hook};
@@ -8,10 +9,14 @@ use crate::policy::{DecisionRow, JobFacts, Memo};
 use crate::scheduler::Write;
 use crate::store::{Batch, Reader, Store, StoreError};
 
+/// A view of the store for all questions: opening one takes longer than most policies do. None until one asks.
+pub(super) type KeptReader = Arc<Mutex<Option<Reader>>>;
+
 /// Gathers the writes of one batch.
 #[derive(Debug)]
 pub(super) struct BatchBuilder {
     store: Store,
+    reader: KeptReader,
     writes: Vec<Option<Write>>,
     /// Where the latest `UpdateJob` of each job stands: a header that is written again makes the earlier one needless.
     job_updates: HashMap<JobId, usize>,
@@ -20,8 +25,15 @@ pub(super) struct BatchBuilder {
 }
 
 impl BatchBuilder {
-    pub(super) fn new(store: Store) -> Self {
-        Self { store, writes: Vec::new(), job_updates: HashMap::new(), decisions: Vec::new(), memos: Vec::new() }
+    pub(super) fn new(store: Store, reader: KeptReader) -> Self {
+        Self {
+            store,
+            reader,
+            writes: Vec::new(),
+            job_updates: HashMap::new(),
+            decisions: Vec::new(),
+            memos: Vec::new(),
+        }
     }
 
     pub(super) fn write(&mut self, writes: Vec<Write>) {
@@ -43,7 +55,7 @@ impl BatchBuilder {
     /// What policies may ask of a job: the store as of the last commit, with this batch's memos over it.
     pub(super) fn facts(&self, job: JobId) -> Box<dyn JobFacts> {
         let pending = self.memos.iter().filter(|memo| memo.job == job).cloned().collect();
-        Box::new(StoredFacts { store: self.store.clone(), reader: None, job, pending })
+        Box::new(StoredFacts { store: self.store.clone(), reader: Arc::clone(&self.reader), job, pending })
     }
 
     /// The transaction; none if there is nothing to store.
@@ -54,26 +66,24 @@ impl BatchBuilder {
     }
 }
 
-/// Opens its view of the store only if a policy asks: most do not.
 #[derive(Debug)]
 struct StoredFacts {
     store: Store,
-    reader: Option<Reader>,
+    reader: KeptReader,
     job: JobId,
     pending: Vec<Memo>,
 }
 
 impl StoredFacts {
     /// Reads; a store that cannot be read is as one that holds nothing, and the log says so: the policy decides without it.
-    fn read<T>(&mut self, what: &str, read: impl FnOnce(&Reader) -> Result<T, StoreError>) -> Option<T> {
-        let reader = match self.reader.take() {
-            Some(reader) => Ok(reader),
-            None => self.store.reader(),
-        };
+    fn read<T>(&self, what: &str, read: impl FnOnce(&Reader) -> Result<T, StoreError>) -> Option<T> {
+        // Reading leaves nothing half done that a panic could leave behind. A reader that failed is not kept.
+        let mut kept = self.reader.lock().unwrap_or_else(PoisonError::into_inner);
+        let reader = kept.take().map_or_else(|| self.store.reader(), Ok);
         let result = reader.and_then(|reader| {
-            let value = read(&reader);
-            self.reader = Some(reader);
-            value
+            let value = read(&reader)?;
+            *kept = Some(reader);
+            Ok(value)
         });
         result.inspect_err(|error| tracing::warn!(job = %self.job, %error, "could not read {what} for a policy")).ok()
     }
