@@ -105,7 +105,7 @@ impl Core {
     }
 
     /// Jobs whose header, or reason to wait, was changed by the last step, and those that it forgot. A change of the network changes what is reported of waiting
-    /// jobs without naming them here: see [`Core::network_generation`].
+    /// jobs without naming them here: see [`Core::network_generation`] and [`Core::waiting`].
     pub fn changed(&self) -> impl Iterator<Item = &JobId> {
         self.board.changed.iter()
     }
@@ -113,6 +113,11 @@ impl Core {
     /// Every job, final ones only as long as they are kept.
     pub fn jobs(&self) -> impl Iterator<Item = &JobRecord> {
         self.jobs.values().map(|job| &job.record)
+    }
+
+    /// Jobs that wait for something: what is reported of them follows the network.
+    pub fn waiting(&self) -> impl Iterator<Item = JobId> {
+        self.jobs.iter().filter(|(_, job)| job.is_waiting()).map(|(id, _)| *id)
     }
 
     /// Counts the changes of the network.

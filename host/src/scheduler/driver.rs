@@ -40,6 +40,8 @@ const COMMANDS_CAPACITY: usize = 1024;
 const REPORTS_CAPACITY: usize = 4096;
 /// Inputs of one batch, and so of one transaction (faults.md section 5).
 const BATCH_INPUTS_MAX: usize = 1000;
+/// Waiting jobs that are published in one batch after a change of the network: some milliseconds, for which clients wait.
+const PUBLISHED_AT_ONCE: usize = 1024;
 /// Time between two looks whether a store that failed can be written again.
 const STORE_RETRY: Duration = Duration::from_secs(1);
 /// The longest sleep without a look at the boot clock, which goes on while the machine sleeps and the runtime's timer does not.
@@ -159,10 +161,12 @@ struct Running {
     replies: HashMap<RequestId, oneshot::Sender<Result<Reply, CommandError>>>,
     next_request: u64,
     mode: Mode,
-    /// When a drain gives up on workers that do not stop.
-    drain_until: Option<BootMillis>,
     /// For the facts that policies ask for.
     reader: KeptReader,
+    /// Jobs of which something else is reported since the network changed, and that were not published since.
+    to_publish: VecDeque<JobId>,
+    /// When a drain gives up on workers that do not stop.
+    drain_until: Option<BootMillis>,
 }
 
 impl Running {
@@ -178,14 +182,16 @@ impl Running {
             replies: HashMap::new(),
             next_request: 0,
             mode: Mode::Working,
+            reader: KeptReader::default(),
+            to_publish: VecDeque::new(),
             drain_until: None,
         }
     }
 
-            reader: KeptReader::default(),
     /// Feeds the core what the store holds. Everything that was running is ready again; intents are taken up.
     async fn load(&mut self) -> Result<(), StoreError> {
         self.core = Core::new(self.parts.config.clone(), random_seed());
+        self.to_publish.clear();
         let store = self.parts.store.clone();
         let jobs = tokio::task::spawn_blocking(move || store.reader()?.jobs_not_final())
             .await
@@ -219,13 +225,13 @@ impl Running {
         if let Err(error) = tokio::task::spawn_blocking(move || drop(policies)).await {
             tracing::error!(%error, "the policy thread ended abnormally");
         }
+        drop(self.reader);
         if let Err(error) = self.parts.store.close().await {
             tracing::error!(%error, "failed to close the store; what was committed is safe");
         }
     }
 
     /// Waits for something to happen, and takes with it what else is queued.
-        drop(self.reader);
     async fn gather(&mut self, incoming_rx: &mut mpsc::Receiver<Incoming>) -> Vec<Input> {
         let wake = self.wait(incoming_rx).await;
         let mut inputs = Vec::new();
@@ -273,6 +279,7 @@ impl Running {
     fn sleep(&self) -> Duration {
         let deadline = match self.mode {
             Mode::Degraded => return STORE_RETRY,
+            Mode::Working | Mode::Draining if !self.to_publish.is_empty() => return Duration::ZERO,
             Mode::Working | Mode::Draining => self.core.next_deadline(),
             Mode::Abandoned => None,
         };
@@ -328,30 +335,35 @@ impl Running {
             changed.extend(self.core.changed().copied());
             self.settle(now, step, &mut batch, &mut effects, &mut changed).await;
         }
+        let mut events = Vec::new();
         if let Some(batch) = batch.into_batch() {
-            let committed = match self.parts.store.commit(batch).await {
-                Ok(committed) => committed,
+            match self.parts.store.commit(batch).await {
+                Ok(committed) => events = committed.events,
                 Err(error) => {
                     self.refuse(effects, &error);
                     return Err(error);
                 }
-            };
-            for (number, event) in committed.events {
-                // Without a subscriber there is nobody to tell.
-                let _nobody = self.parts.events_tx.send(Arc::new(NumberedEvent { number, event }));
             }
         }
         if self.core.network_generation() != network_before {
-            // What is reported of waiting jobs follows the network without a change of their own.
-            changed.extend(self.core.jobs().map(|job| job.id));
+            self.to_publish = self.core.waiting().collect();
         }
+        changed.extend(self.to_publish.drain(..self.to_publish.len().min(PUBLISHED_AT_ONCE)));
+        let is_news = !changed.is_empty();
         for job in changed {
             self.publish(job);
+        }
+        // Whoever hears of an event finds the job as it is after it.
+        for (number, event) in events {
+            // Without a subscriber there is nobody to tell.
+            let _nobody = self.parts.events_tx.send(Arc::new(NumberedEvent { number, event }));
         }
         for effect in effects {
             self.effect(effect);
         }
-        self.parts.published.announce();
+        if is_news {
+            self.parts.published.announce();
+        }
         Ok(())
     }
 

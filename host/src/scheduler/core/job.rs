@@ -271,6 +271,14 @@ impl Job {
         goes_on && self.nothing_left()
     }
 
+    /// It is in line, or waits for a retry or a condition.
+    pub(super) const fn is_waiting(&self) -> bool {
+        matches!(
+            self.place,
+            Place::Line(_) | Place::LineAfterWorker(_) | Place::Asking(_) | Place::RetryWait | Place::Gated(_)
+        )
+    }
+
     /// Completing it now leaves files behind.
     pub(super) const fn is_partial(&self) -> bool {
         self.record.files_transferred == 0 || self.record.files_transferred < self.record.files_total

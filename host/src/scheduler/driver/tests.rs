@@ -30,7 +30,8 @@ fn origin() -> SocketAddr {
             std::thread::spawn(move || {
                 let mut lines = BufReader::new(&stream).lines().map_while(Result::ok);
                 let request = lines.next().unwrap_or_default();
-                let target = request.split(' ').nth(1).unwrap();
+                // Connections may be opened and never used.
+                let Some(target) = request.split(' ').nth(1) else { return };
                 let range = lines.by_ref().take_while(|line| !line.is_empty()).find_map(|line| {
                     line.to_ascii_lowercase()
                         .strip_prefix("range: bytes=")
@@ -145,6 +146,8 @@ async fn run_with_failing_commit(origin: SocketAddr, fails: u64, fault: CommitFa
     loop {
         let event = timeout(PATIENCE, events_rx.recv()).await.expect("the job ends").unwrap();
         if matches!(event.event.kind, EventKind::Acknowledged { files_published: 2, partial: false }) {
+            let state = published.get(id).map(|job| job.state);
+            assert_eq!(state, Some(JobState::Acknowledged), "commit {fails}: an event overtakes what it tells of");
             break;
         }
     }
@@ -271,4 +274,50 @@ async fn a_host_that_stops_after_a_failed_commit_stores_nothing_that_builds_on_i
     while let Some(run) = runs.join_next().await {
         run.unwrap();
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn watchers_wake_for_changes_only() {
+    let directory = tempfile::tempdir().unwrap();
+    let Rig { driver, published, .. } = start(&directory.path().join("state"), None).await;
+    let mut changes = published.changes();
+    let command = job(origin(), directory.path());
+    driver.command(command).await.unwrap();
+    timeout(PATIENCE, changes.changed()).await.unwrap().unwrap();
+    let unknown = Command::Suspend(JobId::generate());
+    assert!(matches!(driver.command(unknown).await, Err(CommandError::NotFound(_))));
+    driver.shutdown().await;
+    assert!(!changes.has_changed().unwrap());
+}
+
+#[tokio::test]
+async fn a_change_of_the_network_is_published_for_all_who_wait() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut parts = parts(&directory.path().join("state"), None);
+    parts.network.connected = false;
+    let mut running = Running::new(parts);
+    running.load().await.unwrap();
+    // One of them runs at once.
+    let jobs = PUBLISHED_AT_ONCE + 2;
+    let mut inputs = Vec::new();
+    let mut ids = Vec::new();
+    for _ in 0..jobs {
+        let command = job_of(([127, 0, 0, 1], 9).into(), directory.path(), &["5".into()]);
+        let Command::Create { job, .. } = command else { unreachable!() };
+        let commands = [command, Command::Resume(job)].map(|command| Input::Command { request: RequestId(0), command });
+        ids.push(job);
+        inputs.extend(commands);
+    }
+    running.process(inputs).await.unwrap();
+    let published = Arc::clone(&running.parts.published);
+    let without_network = || {
+        let of = |id: &JobId| published.get(*id).unwrap().state == JobState::TransientError;
+        ids.iter().filter(|id| of(id)).count()
+    };
+    assert_eq!(without_network(), jobs);
+    running.process(vec![Input::NetworkChanged(Network::default())]).await.unwrap();
+    assert_eq!(running.sleep(), Duration::ZERO, "there are some left");
+    running.process(Vec::new()).await.unwrap();
+    assert_eq!(without_network(), 0);
+    assert!(running.to_publish.is_empty());
 }
