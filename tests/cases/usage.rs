@@ -11,7 +11,7 @@ const USAGE: i32 = 2;
 const URL: &str = "http://127.0.0.1:1/f";
 
 /// Arguments of `get`, and what the error must say.
-const WRONG: [(&[&str], &[&str]); 33] = [
+const WRONG: [(&[&str], &[&str]); 36] = [
     (&[], &["nothing to fetch", "-i LIST"]),
     (&["ftp://h/f"], &["URL 1", "http:// or https://", "ftp:"]),
     (&[URL, "nonsense"], &["URL 2", "no URL"]),
@@ -28,7 +28,10 @@ const WRONG: [(&[&str], &[&str]); 33] = [
     (&[URL, "-j", "65"], &["--parallel-files", "1..=64"]),
     (&[URL, "--sha256", "abc"], &["--sha256", "64 hexadecimal digits"]),
     (&[URL, "-i", "list", "--sha256", DIGEST], &["--sha256", "single URL", "sha256=HEX"]),
-    (&["-i", "missing"], &["missing", "No such file"]),
+    (&["-i", "missing"], &["-i", "missing", "No such file"]),
+    (&["-i", "nested"], &["nested:2", "nested:1", "directory", "new-list/a"]),
+    (&["-i", "digests"], &["digests:1", "SHA256=00", "sha256=HEX"]),
+    (&[URL, "-H", "@missing"], &["-H", "missing", "No such file"]),
     (&["-i", "bad-list"], &["bad-list:3", "http:// or https://"]),
     (&[URL, "-H", "secret"], &["-H", "`Name: value`"]),
     (&[URL, "-H", "Range: bytes=0-"], &["-H", "range", "cannot be given"]),
@@ -49,11 +52,13 @@ const WRONG: [(&[&str], &[&str]); 33] = [
 
 const DIGEST: &str = "00ff10e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b78";
 
-/// A directory with two lists in it.
+/// A directory with lists in it.
 fn scratch() -> Scratch {
     let scratch = Scratch::new();
     scratch.write("list", b"http://127.0.0.1:1/listed\n");
     scratch.write("bad-list", b"http://127.0.0.1:1/a\n\nsmb://user:secret@h/b\n");
+    scratch.write("nested", b"http://127.0.0.1:1/a new-list/a\nhttp://127.0.0.1:1/b new-list/a/b\n");
+    scratch.write("digests", b"http://127.0.0.1:1/a name SHA256=00\n");
     scratch
 }
 
@@ -74,7 +79,7 @@ fn wrong_words_are_named_and_nothing_is_done() {
         assert_eq!(error.matches("error:").count(), 1, "one error expected: {finished}");
         assert!(!error.contains("secret"), "a secret is told: {finished}");
         assert_eq!(finished.stdout, [""; 0], "{finished}");
-        assert_eq!(names_in(scratch.path()), ["bad-list", "list"], "{finished}");
+        assert_eq!(names_in(scratch.path()), ["bad-list", "digests", "list", "nested"], "{finished}");
     }
 }
 
@@ -103,7 +108,7 @@ fn what_stands_under_the_local_name_is_told_before_anything_is_begun() {
     let error = finished.stderr.join("\n");
     assert!(error.contains("local_file_exists") && error.contains("--overwrite"), "{finished}");
     assert_eq!(fs::read(name).unwrap(), b"mine");
-    assert_eq!(names_in(scratch.path()), ["bad-list", "f", "list"], "{finished}");
+    assert_eq!(names_in(scratch.path()), ["bad-list", "digests", "f", "list", "nested"], "{finished}");
 }
 
 #[test]
@@ -141,7 +146,7 @@ fn what_cannot_be_looked_into_has_its_own_exit_code() {
         let finished = command.run();
         let told = finished.stderr.iter().any(|line| line.contains(expected));
         assert!(finished.code == Some(code) && told, "{expected:?} expected: {finished}");
-        assert_eq!(names_in(scratch.path()), ["bad-list", "list"], "{finished}");
+        assert_eq!(names_in(scratch.path()), ["bad-list", "digests", "list", "nested"], "{finished}");
     }
 }
 
@@ -152,5 +157,5 @@ fn a_policy_that_is_refused_leaves_nothing_behind() {
     assert!(finished.output().contains("not_a_component"), "{finished}");
     let settings = ["--policy", "mirrors", "--settings", r#"{"mirrors": []}"#];
     get(&scratch).args([URL, "-d", "new"]).args(settings).run().expect_code(78);
-    assert_eq!(names_in(scratch.path()), ["bad-list", "list"], "{finished}");
+    assert_eq!(names_in(scratch.path()), ["bad-list", "digests", "list", "nested"], "{finished}");
 }

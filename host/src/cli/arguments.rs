@@ -69,7 +69,7 @@ Examples:
 
 Lists:
 A list has one file a line: URL [local-name] [sha256=HEX]. Local names are relative to -d DIR, or to the working directory, and \
-stay below it. Empty lines and lines that begin with # are left out.
+stay below it. Empty lines and lines that begin with # are left out. A name that ends in what looks like a digest begins with ./
 
 Going on:
 What is fetched is kept in part files beside the targets, and the job in a store below the state directory. A command that \

@@ -1,7 +1,8 @@
 //! Lists of files to fetch: one `URL [local-name] [sha256=HEX]` a line.
 //!
 //! The URL ends at the first blank; what follows is the local name, blanks and all, but for a last word that begins with `sha256=`
-//! (a name that does is written `./sha256=...`). Empty lines and lines that begin with `#` are left out. A byte order mark and CRLF
+//! (a name that does is written `./sha256=...`). A last word that looks like a digest of another kind or spelling is refused: taken for
+//! a part of the name, it would leave a file unverified that was meant to be verified. Empty lines and lines that begin with `#` are left out. A byte order mark and CRLF
 //! are tolerated.
 
 use crate::job::{DigestError, RemoteNameError, SafeUrl, Sha256};
@@ -47,6 +48,9 @@ pub(crate) enum Problem {
     /// The digest.
     #[error(transparent)]
     Digest(#[from] DigestError),
+    /// A digest, but not as one is written.
+    #[error("{0:?} looks like a digest; one is written sha256=HEX, and a name that ends so begins with `./`")]
+    DigestForm(String),
     /// Over [`FILES_MAX`].
     #[error("at most {FILES_MAX} files are allowed in one command")]
     TooMany,
@@ -78,6 +82,7 @@ fn parse_line(line: usize, text: &str) -> Result<Entry, Problem> {
     let (before, last) = rest.rsplit_once(char::is_whitespace).unwrap_or(("", rest));
     let (name, digest) = match last.strip_prefix("sha256=") {
         Some(hex) => (before.trim_end(), Some(hex.parse()?)),
+        None if looks_like_digest(last) && !rest.starts_with("./") => return Err(Problem::DigestForm(last.to_owned())),
         None => (rest, None),
     };
     Ok(Entry {
@@ -85,6 +90,19 @@ fn parse_line(line: usize, text: &str) -> Result<Entry, Problem> {
         remote_name: SafeUrl::parse(url)?,
         local_name: (!name.is_empty()).then(|| name.to_owned()),
         digest,
+    })
+}
+
+/// Whether a word is an algorithm and a digest, as other lists and tools write them: `SHA256=...`, `sha-512=...`, `md5:...`.
+fn looks_like_digest(word: &str) -> bool {
+    const ALGORITHMS: [&str; 4] = ["md5", "sha", "blake", "crc32"];
+    let Some((algorithm, _)) = word.split_once(['=', ':']) else { return false };
+    let algorithm = algorithm.to_ascii_lowercase();
+    ALGORITHMS.iter().any(|known| {
+        let rest = algorithm.strip_prefix(known);
+        rest.is_some_and(|rest| {
+            rest.bytes().all(|byte| byte.is_ascii_digit() || matches!(byte, b'-' | b'_' | b'b' | b's'))
+        })
     })
 }
 
@@ -113,6 +131,21 @@ mod tests {
         let entry = one(&format!("http://h/a sha256={HEX}"));
         assert_eq!((entry.local_name, entry.digest.is_some()), (None, true));
         assert_eq!(one(&format!("http://h/a ./sha256={HEX}")).digest, None);
+    }
+
+    #[test]
+    fn a_digest_that_is_written_otherwise_is_refused_and_not_a_part_of_the_name() {
+        for word in ["SHA256=00ff", "sha-256=00ff", "sha512=00ff", "md5:00ff", "Sha256:00ff", "blake2b=00ff"] {
+            for line in [format!("http://h/a b {word}"), format!("http://h/a {word}")] {
+                let error = parse(line.as_bytes()).unwrap_err().to_string();
+                assert!(error.contains("one is written sha256=HEX"), "{line}: {error}");
+            }
+            let name = format!("./b {word}");
+            assert_eq!(one(&format!("http://h/a {name}")).local_name, Some(name));
+        }
+        for name in ["sha256", "shared=1", "a=b", "b sha256sum.txt", "md5sums:x"] {
+            assert_eq!(one(&format!("http://h/a {name}")).local_name.as_deref(), Some(name));
+        }
     }
 
     #[test]
@@ -159,7 +192,7 @@ mod tests {
                 format!("http://h/{path} {name}{}{end}", if *digest { format!(" sha256={HEX}") } else { String::new() })
             }).collect();
             // A name that ends as a digest does is one: the documented exception.
-            prop_assume!(files.iter().all(|(_, name, _)| !name.as_deref().unwrap_or("").contains("sha256=")));
+            prop_assume!(files.iter().all(|(_, name, _)| !name.as_deref().unwrap_or("").split(' ').any(looks_like_digest)));
             let entries = parse(text.as_bytes()).unwrap();
             prop_assert_eq!(entries.len(), files.len());
             for (entry, (path, name, digest)) in entries.iter().zip(&files) {

@@ -109,7 +109,7 @@ impl clap::FromArgMatches for PolicyArguments {
                 }
                 (Word::Grant(_), None) => "each --grant belongs to the --policy that stands before it",
             };
-            return Err(clap::Error::raw(clap::error::ErrorKind::ArgumentConflict, format!("{misplaced}\n")));
+            return Err(clap::Error::raw(clap::error::ErrorKind::ArgumentConflict, misplaced));
         }
         Ok(Self(policies))
     }

@@ -109,12 +109,26 @@ pub(crate) enum SettingsError {
         /// Their name.
         name: LocalName,
     },
+    /// One file's name is a directory of another's.
+    #[error(
+        "{below} needs the directory {name}, which is the local name of {file}; name one of them otherwise in a list"
+    )]
+    FileAsDirectory {
+        /// Whose name leads through the other.
+        below: String,
+        /// Whose name it is.
+        file: String,
+        /// That name.
+        name: LocalName,
+    },
     /// Too many files.
     #[error("at most {FILES_MAX} files are allowed in one command")]
     TooMany,
     /// A file that cannot be read.
-    #[error("failed to read {path}: {source}")]
+    #[error("{option}: failed to read {path}: {source}")]
     Read {
+        /// Which option names it.
+        option: &'static str,
         /// Which.
         path: String,
         /// Why.
@@ -203,7 +217,7 @@ fn headers(given: &[String], working_directory: &Path) -> Result<RequestHeaders,
         let mut lines = String::new();
         File::open(working_directory.join(path))
             .and_then(|file| file.take(HEADERS_BYTES_MAX).read_to_string(&mut lines))
-            .map_err(|source| SettingsError::Read { path: path.to_owned(), source })?;
+            .map_err(|source| SettingsError::Read { option: "-H", path: path.to_owned(), source })?;
         texts.extend(lines.lines().filter(|line| !line.trim().is_empty()).map(str::to_owned));
     }
     Ok(header::parse_all(texts.iter().map(String::as_str))?)
@@ -251,7 +265,26 @@ pub(crate) fn files(arguments: &FileArguments, around: &mut Surroundings<'_>) ->
         }
         files.push(FileSpec { remote_name: file.remote_name.clone(), local_name, digest: file.digest });
     }
+    no_file_is_a_directory(&files, &taken, &wanted)?;
     Ok(files)
+}
+
+/// Refuses a file below the name of another one, which cannot both be there.
+fn no_file_is_a_directory(
+    files: &[FileSpec],
+    taken: &HashMap<LocalName, usize>,
+    wanted: &[Wanted],
+) -> Result<(), SettingsError> {
+    let names: HashMap<&Path, usize> = taken.iter().map(|(name, position)| (name.as_path(), *position)).collect();
+    let above = |file: &FileSpec| file.local_name.directory().ancestors().find_map(|path| names.get(path).copied());
+    match files.iter().enumerate().find_map(|(below, file)| Some((below, above(file)?))) {
+        Some((below, above)) => Err(SettingsError::FileAsDirectory {
+            below: wanted[below].subject.clone(),
+            file: wanted[above].subject.clone(),
+            name: files[above].local_name.clone(),
+        }),
+        None => Ok(()),
+    }
 }
 
 fn place_below(base: &mut Base, file: &Wanted) -> Result<LocalName, PlaceError> {
@@ -300,7 +333,7 @@ fn read_list(path: &Path, around: &mut Surroundings<'_>) -> Result<(String, Vec<
         (path.display().to_string(), file.and_then(|file| file.take(limit).read_to_end(&mut bytes)))
     };
     match result {
-        Err(source) => Err(SettingsError::Read { path: name, source }),
+        Err(source) => Err(SettingsError::Read { option: "-i", path: name, source }),
         Ok(read) if read > LIST_BYTES_MAX => Err(SettingsError::ListTooLarge(name)),
         Ok(_) => Ok((name, bytes)),
     }
