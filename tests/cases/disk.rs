@@ -37,6 +37,7 @@ fn a_file_that_does_not_fit_waits_for_space() {
     fs::write(&filler, vec![0; usize::try_from(2 * MIB).unwrap()]).unwrap();
     let running = fetch.command().start();
     wait_disk_full(&running);
+    running.wait_stdout("how much space is needed", SOON, |line| line.contains("waits until 2097152 bytes are free"));
     fetch.assert_unpublished();
     fs::remove_file(&filler).unwrap();
     running.finish(NOTICE_LIMIT).expect_code(DONE);

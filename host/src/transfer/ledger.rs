@@ -261,12 +261,13 @@ impl FileTask {
         }
     }
 
-    /// The failure of the file as it was last reported.
+    /// The failure of the file as it was last reported; but of a length that is not, too: who finds the disk full before the first
+    /// checkpoint waits for as much space as the file needs.
     pub(super) fn failure(&mut self, error: &FileError) -> Box<Failure> {
         let mut failure = failure(&self.file, error, std::mem::take(&mut self.circumstances));
         if let Some(summary) = &mut failure.file {
             summary.durable = self.ledger.durable;
-            summary.bytes_total = self.ledger.total;
+            summary.bytes_total = self.ledger.total.or(summary.bytes_total);
         }
         failure
     }
