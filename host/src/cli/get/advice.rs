@@ -8,7 +8,7 @@ pub(crate) const fn advice(error: &JobError) -> &'static str {
         ErrorCode::Http => of_status(error.http_status),
         ErrorCode::LocalFileExists => "move the file away, or give --overwrite to replace it",
         ErrorCode::LocalNameUnusable => {
-            "see that the directory exists and can be written to, and that no directory or device has the name"
+            "see that the directory exists and can be written to, and that no directory, symbolic link or device has the name"
         }
         ErrorCode::LocalIo => "see what is wrong with the disk; the same command goes on from the last checkpoint",
         ErrorCode::DiskFull => "free some space; the same command goes on",
@@ -31,7 +31,10 @@ pub(crate) const fn advice(error: &JobError) -> &'static str {
         ErrorCode::EncodedBody => {
             "the origin compresses although it is asked not to; ask its operator, or take another address"
         }
-        ErrorCode::InsufficientRangeSupport | ErrorCode::InvalidServerResponse | ErrorCode::ResponseTooLarge => {
+        ErrorCode::InsufficientRangeSupport => {
+            "take another address, or try again on a better network: from this origin, a file must come in one go"
+        }
+        ErrorCode::InvalidServerResponse | ErrorCode::ResponseTooLarge => {
             "the origin does not keep to HTTP; the same command tries again, another address may do better"
         }
         ErrorCode::BlockedByPolicy | ErrorCode::BlockedByCostTransferPolicy => {

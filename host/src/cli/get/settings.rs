@@ -125,11 +125,9 @@ pub(crate) enum SettingsError {
     #[error("at most {FILES_MAX} files are allowed in one command")]
     TooMany,
     /// A file that cannot be read.
-    #[error("{option}: failed to read {path}: {source}")]
+    #[error("failed to read {path}: {source}")]
     Read {
-        /// Which option names it.
-        option: &'static str,
-        /// Which.
+        /// Which, with the option that names it.
         path: String,
         /// Why.
         source: io::Error,
@@ -217,7 +215,7 @@ fn headers(given: &[String], working_directory: &Path) -> Result<RequestHeaders,
         let mut lines = String::new();
         File::open(working_directory.join(path))
             .and_then(|file| file.take(HEADERS_BYTES_MAX).read_to_string(&mut lines))
-            .map_err(|source| SettingsError::Read { option: "-H", path: path.to_owned(), source })?;
+            .map_err(|source| SettingsError::Read { path: format!("-H @{path}"), source })?;
         texts.extend(lines.lines().filter(|line| !line.trim().is_empty()).map(str::to_owned));
     }
     Ok(header::parse_all(texts.iter().map(String::as_str))?)
@@ -333,7 +331,7 @@ fn read_list(path: &Path, around: &mut Surroundings<'_>) -> Result<(String, Vec<
         (path.display().to_string(), file.and_then(|file| file.take(limit).read_to_end(&mut bytes)))
     };
     match result {
-        Err(source) => Err(SettingsError::Read { option: "-i", path: name, source }),
+        Err(source) => Err(SettingsError::Read { path: format!("-i {name}"), source }),
         Ok(read) if read > LIST_BYTES_MAX => Err(SettingsError::ListTooLarge(name)),
         Ok(_) => Ok((name, bytes)),
     }

@@ -16,11 +16,11 @@ use super::settings::Output;
 use super::words::{self, Names};
 use crate::cli::exit_code::ExitCode;
 use crate::cli::failure::Failure;
-use crate::cli::printer::{Printer, Tone};
+use crate::cli::printer::{Printer, Tone, one_line};
 use crate::cli::units::{bytes, files, millis};
 use crate::clock::Now;
 use crate::host::NumberedEvent;
-use crate::job::{JobError, JobId, JobState};
+use crate::job::{ErrorCode, JobError, JobId, JobState};
 
 /// The beginning of a run.
 #[derive(Debug, Clone)]
@@ -174,7 +174,9 @@ fn tell_end(printer: &Printer, names: &Names, summary: &Summary) {
         (_, Some(error)) => {
             printer.error(format_args!("{}", error_text(names, error)));
             printer.note(Tone::Plain, format_args!("  what to do: {}", advice(error)));
-            if summary.bytes_transferred > 0 {
+            // Bytes of an origin that cannot resume are no start to go on from.
+            let useless = error.code == ErrorCode::InsufficientRangeSupport && summary.files_transferred == 0;
+            if summary.bytes_transferred > 0 && !useless {
                 let kept = bytes(summary.bytes_transferred);
                 printer.note(
                     Tone::Plain,
@@ -194,7 +196,7 @@ fn error_text(names: &Names, error: &JobError) -> String {
     let number = error.number();
     let mut text = format!("{} (0x{number:08X})", words::error(names, error));
     if let Some(spec) = error.file.and_then(|file| names.get(file)) {
-        text.push_str(&format!("\n  file: {} -> {}", spec.remote_name, spec.local_name));
+        text.push_str(&format!("\n  file: {} -> {}", spec.remote_name, one_line(&spec.local_name.to_string())));
     }
     text
 }

@@ -76,7 +76,7 @@ fn lists_come_after_urls_and_name_their_lines() {
     assert!(place.error(&["-i", "list", "http://h/b"]).starts_with("list:2 and URL 1 have the same local name /"));
     place.stdin = "# nothing";
     assert!(place.error(&["-i", "-"]).starts_with("<stdin> has no URL in it"));
-    assert!(place.error(&["-i", "missing"]).starts_with("-i: failed to read missing: No such file"));
+    assert!(place.error(&["-i", "missing"]).starts_with("failed to read -i missing: No such file"));
     place.stdin = "http://h/a x/one/two\nhttp://h/b x/one";
     let error = place.error(&["-i", "-"]);
     assert!(error.starts_with("<stdin>:1 needs the directory /"), "{error}");

@@ -1,16 +1,18 @@
 //! Bars on a terminal: one for each file that is being moved, and one for all with rate and time left. Trouble is told above them.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressStyle};
 
 use super::lines::tell_degraded;
 use super::{Begin, Onlooker, Summary, View, tell_begin, tell_end};
+use crate::cli::exit_code::ExitCode;
 use crate::cli::get::progress::{ActiveFile, Progress};
 use crate::cli::get::rate::Rate;
 use crate::cli::get::words::{self, Detail, Names, Story};
-use crate::cli::printer::Printer;
+use crate::cli::printer::{Printer, Tone};
 use crate::cli::units::{bytes, files};
 use crate::clock::Now;
 use crate::host::NumberedEvent;
@@ -48,6 +50,8 @@ impl Columns {
 pub(super) struct Bars<'a> {
     printer: &'a Printer,
     story: Story,
+    /// Told when the job is not done: who wants to look into its store needs it then.
+    state_dir: PathBuf,
     rate: Rate,
     total: ProgressBar,
     files: BTreeMap<FileIndex, ProgressBar>,
@@ -57,7 +61,7 @@ impl<'a> Bars<'a> {
     pub(super) fn new(printer: &'a Printer, names: Names) -> Self {
         let total = printer.bars().add(bar());
         let story = Story::new(names, Detail::Trouble);
-        Self { printer, story, rate: Rate::default(), total, files: BTreeMap::new() }
+        Self { printer, story, state_dir: PathBuf::new(), rate: Rate::default(), total, files: BTreeMap::new() }
     }
 
     /// A bar for each active file, none for the others. A single file is its own total.
@@ -142,11 +146,15 @@ impl Onlooker for Bars<'_> {
 impl View for Bars<'_> {
     fn begin(&mut self, begin: &Begin) {
         tell_begin(self.printer, self.story.names(), begin);
+        self.state_dir.clone_from(&begin.state_dir);
     }
 
     fn end(&mut self, summary: &Summary) {
         self.clear();
         tell_end(self.printer, self.story.names(), summary);
+        if summary.code != ExitCode::Success && !self.state_dir.as_os_str().is_empty() {
+            self.printer.note(Tone::Dim, format_args!("  its state is in {}", self.state_dir.display()));
+        }
     }
 }
 
