@@ -6,7 +6,7 @@ use super::{FileIndex, FileSummary, Origin, SafeUrl};
 use crate::clock::UnixMillis;
 
 /// BG_ERROR_CONTEXT, with BITS's numbers (bits.md 6.1).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum ErrorContext {
     /// No error.
@@ -31,7 +31,7 @@ pub enum ErrorContext {
 }
 
 /// Whether an error ends by itself.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum FailureClass {
     /// It may go away: the job is tried again.
@@ -68,7 +68,7 @@ pub enum Phase {
 }
 
 /// A code with a stable name and number. BITS's where it has one; ours have BITS's facility with the customer bit set (0xA020xxxx).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum ErrorCode {
     /// The origin answered with a failure status: 0x80190000 + status (bits.md 6.2). The status is in [`JobError::http_status`].
@@ -230,7 +230,7 @@ impl ErrorCode {
 }
 
 /// The job's error object: what a client reads in the states ERROR and TRANSIENT_ERROR.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct JobError {
     /// What.
     pub code: ErrorCode,

@@ -18,7 +18,7 @@ pub struct Event {
 }
 
 /// What can happen. In order per job; `file_transferred` of all its files precedes `job_transferred`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum EventKind {
     /// The job was created.
@@ -125,7 +125,7 @@ pub enum EventKind {
 }
 
 /// Why a file began again from 0.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum RestartReason {
     /// The origin has another version now.

@@ -7,7 +7,8 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 /// A job: a UUID of version 7, so that ids sort by creation.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, utoipa::ToSchema)]
+#[schema(value_type = String, format = "uuid")]
 #[serde(transparent)]
 pub struct JobId(pub Uuid);
 
@@ -92,7 +93,9 @@ pub fn part_file_name(store: StoreId, job: JobId, file: FileIndex) -> String {
 }
 
 /// Position of a file in its job, from 0, in the order in which files were added.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize, utoipa::ToSchema,
+)]
 #[serde(transparent)]
 pub struct FileIndex(pub u32);
 
@@ -108,7 +111,7 @@ impl fmt::Display for FileIndex {
 pub struct AttemptNumber(pub u32);
 
 /// One question to the policies of a job: `<job id>-<count>`. The policies of a chain share it.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(transparent)]
 pub struct DecisionId(pub String);
 
@@ -119,7 +122,7 @@ impl fmt::Display for DecisionId {
 }
 
 /// The name under which a policy was loaded, at most 64 bytes.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(transparent)]
 pub struct PolicyName(pub String);
 

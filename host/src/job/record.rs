@@ -161,7 +161,7 @@ pub struct PartIdentity {
 }
 
 /// What stands behind the bytes of a finished file (design.md section 3). Only the first is called verified.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Integrity {
     /// The digest that the client gave.

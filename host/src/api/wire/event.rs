@@ -14,11 +14,9 @@ pub struct EventView {
     /// When it happened.
     pub at: Time,
     /// The job that it happened to; `null` for events of the host.
-    #[schema(value_type = Option<String>, format = "uuid")]
     pub job: Option<JobId>,
     /// What happened: `kind`, and what the kind has.
     #[serde(flatten)]
-    #[schema(value_type = Object)]
     pub kind: EventKind,
 }
 
@@ -37,10 +35,9 @@ pub struct EventPage {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct ProgressEvent {
     /// Which job.
-    #[schema(value_type = String, format = "uuid")]
     pub job: JobId,
     /// Its state, as reported.
-    #[schema(value_type = String, example = "transferring")]
+    #[schema(example = "transferring")]
     pub state: JobState,
     /// Its numbers.
     #[serde(flatten)]

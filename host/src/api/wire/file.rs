@@ -10,13 +10,19 @@ use crate::job::Integrity;
 #[serde(deny_unknown_fields)]
 pub struct NewFile {
     /// An http or https URL, at most 8 KiB.
-    #[schema(example = "https://example.org/disk.iso")]
+    #[schema(
+        format = "uri",
+        pattern = "^[Hh][Tt][Tt][Pp][Ss]?:",
+        max_length = 8192,
+        example = "https://example.org/disk.iso"
+    )]
     pub remote_name: String,
     /// An absolute path. The file appears under it when the job is completed.
-    #[schema(example = "/srv/disk.iso")]
+    #[schema(format = "path", pattern = "^/", max_length = 4095, example = "/srv/disk.iso")]
     pub local_name: String,
     /// What its bytes must hash to: 64 hexadecimal digits.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(pattern = "^[0-9A-Fa-f]{64}$")]
     pub sha256: Option<String>,
 }
 
@@ -34,6 +40,12 @@ pub struct NewFiles {
 #[serde(deny_unknown_fields)]
 pub struct FilePatch {
     /// Another http or https URL. Durable at once, in force from the next attempt.
+    #[schema(
+        format = "uri",
+        pattern = "^[Hh][Tt][Tt][Pp][Ss]?:",
+        max_length = 8192,
+        example = "https://mirror.example.org/disk.iso"
+    )]
     pub remote_name: String,
 }
 
@@ -59,7 +71,7 @@ pub struct FileView {
     /// Times that it began again from 0.
     pub restarts: u32,
     /// What stands behind its bytes, once it is whole.
-    #[schema(value_type = Option<String>, example = "client_digest")]
+    #[schema(example = "client_digest")]
     pub integrity: Option<Integrity>,
     /// The Last-Modified field of the version that is fetched.
     pub last_modified: Option<String>,

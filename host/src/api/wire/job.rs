@@ -4,9 +4,23 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
+use utoipa::openapi::schema::{Object, ObjectBuilder, Schema, SchemaType, Type};
 
 use super::{NewFile, Seconds, Time};
-use crate::job::{Direction, ErrorContext, JobId, JobState, Priority};
+use crate::job::{Direction, ErrorContext, JobId, JobState, Priority, limits};
+use crate::policy::contract::limits::{ATTRIBUTE_KEY_BYTES_MAX, ATTRIBUTE_VALUE_BYTES_MAX};
+
+/// What can be created.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+#[expect(
+    dead_code,
+    reason = "it describes the type of a new job in the document: uploads are known, but not taken yet"
+)]
+pub(crate) enum NewJobType {
+    /// From the origin to local files.
+    Download,
+}
 
 /// A job to be created. Only `type` is required.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
@@ -14,7 +28,7 @@ use crate::job::{Direction, ErrorContext, JobId, JobState, Priority};
 pub struct NewJob {
     /// `download`; uploads are not taken yet.
     #[serde(rename = "type")]
-    #[schema(value_type = String, example = "download")]
+    #[schema(value_type = NewJobType)]
     pub direction: Direction,
     /// For people, at most 256 characters.
     #[serde(default)]
@@ -22,7 +36,7 @@ pub struct NewJob {
     pub display_name: String,
     /// The level in the queue; `normal` if left out.
     #[serde(default)]
-    #[schema(value_type = String, example = "normal")]
+    #[schema(example = "normal")]
     pub priority: Priority,
     /// Its first files.
     #[serde(default)]
@@ -43,6 +57,9 @@ pub struct NewJob {
     /// The cost states under which it may run: BITS's bits, or the name of a preset (`always`, `not_roaming`, `no_surcharge`, `standard`,
     /// `unrestricted`); `always` if left out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(
+        pattern = "^(always|not_roaming|no_surcharge|standard|unrestricted|0x([08]00000)?([08][1-9a-f]|[1-79a-f][0-9a-f]))$"
+    )]
     pub cost_flags: Option<String>,
     /// Complete the job as soon as it is transferred.
     #[serde(default)]
@@ -55,9 +72,11 @@ pub struct NewJob {
     pub resume: bool,
     /// The client's own, at most 32: names of at most 64 bytes, values of at most 1 KiB.
     #[serde(default)]
+    #[schema(schema_with = labels_schema)]
     pub labels: BTreeMap<String, String>,
     /// Loaded policies that this job adds to the assigned ones, asked in this order; at most 8.
     #[serde(default)]
+    #[schema(max_items = 8)]
     pub policies: Vec<String>,
 }
 
@@ -71,7 +90,7 @@ pub struct JobPatch {
     pub display_name: Option<String>,
     /// As at creation.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = Option<String>, example = "high")]
+    #[schema(example = "high")]
     pub priority: Option<Priority>,
     /// As at creation.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -88,6 +107,9 @@ pub struct JobPatch {
     pub parallel_files: Option<u16>,
     /// As at creation.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(
+        pattern = "^(always|not_roaming|no_surcharge|standard|unrestricted|0x([08]00000)?([08][1-9a-f]|[1-79a-f][0-9a-f]))$"
+    )]
     pub cost_flags: Option<String>,
     /// As at creation.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -97,6 +119,7 @@ pub struct JobPatch {
     pub overwrite: Option<bool>,
     /// As at creation; all of them.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(schema_with = optional_labels_schema)]
     pub labels: Option<BTreeMap<String, String>>,
 }
 
@@ -104,23 +127,22 @@ pub struct JobPatch {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct JobView {
     /// A UUID of version 7: ids sort by creation.
-    #[schema(value_type = String, format = "uuid")]
     pub id: JobId,
     /// What it moves, and which way.
     #[serde(rename = "type")]
-    #[schema(value_type = String, example = "download")]
+    #[schema(example = "download")]
     pub direction: Direction,
     /// For people.
     pub display_name: String,
     /// Whose it is: `uid:NUMBER`.
     pub owner: String,
     /// Its state, as reported: a queued job that may not run at present is in `transient_error`.
-    #[schema(value_type = String, example = "queued")]
+    #[schema(example = "queued")]
     pub state: JobState,
     /// Why it does not move, if it does not.
     pub waiting_on: Option<WaitingOnView>,
     /// The level in the queue.
-    #[schema(value_type = String, example = "normal")]
+    #[schema(example = "normal")]
     pub priority: Priority,
     /// Between a transient error and the next attempt.
     pub minimum_retry_delay: Seconds,
@@ -173,7 +195,7 @@ pub struct JobPage {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct JobStateView {
     /// As reported.
-    #[schema(value_type = String, example = "transferring")]
+    #[schema(example = "transferring")]
     pub state: JobState,
     /// `null` for a job that moves or is at an end.
     pub waiting_on: Option<WaitingOnView>,
@@ -191,6 +213,27 @@ pub struct WaitingOnView {
     pub until: Option<Time>,
     /// The policy that holds it, if one does.
     pub policy: Option<String>,
+}
+
+fn labels_schema() -> Object {
+    labels_of(SchemaType::Type(Type::Object))
+}
+
+fn optional_labels_schema() -> Object {
+    labels_of(SchemaType::from_iter([Type::Object, Type::Null]))
+}
+
+fn labels_of(schema_type: SchemaType) -> Object {
+    let name =
+        ObjectBuilder::new().schema_type(Type::String).min_length(Some(1)).max_length(Some(ATTRIBUTE_KEY_BYTES_MAX));
+    let value = ObjectBuilder::new().schema_type(Type::String).max_length(Some(ATTRIBUTE_VALUE_BYTES_MAX));
+    ObjectBuilder::new()
+        .schema_type(schema_type)
+        .description(Some("The client's own, at most 32: names of at most 64 bytes, values of at most 1 KiB."))
+        .property_names(Some(name.build()))
+        .additional_properties(Some(Schema::Object(value.build())))
+        .max_properties(Some(limits::LABELS_MAX))
+        .build()
 }
 
 /// How far a job is, live.
@@ -237,7 +280,7 @@ pub struct ErrorView {
     #[schema(example = "0x80190194")]
     pub number: String,
     /// Where it happened (BG_ERROR_CONTEXT).
-    #[schema(value_type = String, example = "remote_file")]
+    #[schema(example = "remote_file")]
     pub context: ErrorContext,
     /// The status, if the origin answered with a failure.
     pub http_status: Option<u16>,
@@ -292,7 +335,7 @@ pub struct DecisionPage {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct JobWhy {
     /// Its state, as reported.
-    #[schema(value_type = String, example = "transient_error")]
+    #[schema(example = "transient_error")]
     pub state: JobState,
     /// One sentence for people.
     pub summary: String,

@@ -5,6 +5,7 @@
 //! with a field that is not known here is refused (422), and the field named: a misspelt property must not be taken for its default.
 //! Clients take answers with fields that they do not know: fields may be added.
 
+mod cost;
 mod event;
 mod file;
 mod job;
@@ -12,12 +13,13 @@ mod network;
 mod problem;
 mod scalar;
 
+pub use self::cost::{CostFlagsError, cost_flags_text, parse_cost_flags};
 pub use self::event::{EventPage, EventView, ProgressEvent};
 pub use self::file::{FilePage, FilePatch, FileView, NewFile, NewFiles};
 pub use self::job::{
     CompletedJob, DecisionPage, DecisionView, ErrorView, FileProgressView, JobPage, JobPatch, JobProgress,
     JobStateView, JobView, JobWhy, NewJob, PrefixReplaced, PrefixReplacement, WaitingOnView,
 };
-pub use self::network::{NetworkOverride, NetworkView, PolicyView};
+pub use self::network::{Health, NetworkOverride, NetworkView, PolicyView};
 pub use self::problem::{FieldProblem, Problem};
 pub use self::scalar::{Seconds, Time};

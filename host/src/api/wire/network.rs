@@ -11,7 +11,7 @@ pub struct NetworkView {
     /// Whether there is one.
     pub connected: bool,
     /// What its traffic costs now.
-    #[schema(value_type = String, example = "unrestricted")]
+    #[schema(example = "unrestricted")]
     pub cost: CostState,
     /// Whether it roams.
     pub roaming: bool,
@@ -30,7 +30,7 @@ pub struct NetworkOverride {
     pub connected: Option<bool>,
     /// What its traffic costs; `unrestricted` if left out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = Option<String>, example = "near_cap")]
+    #[schema(example = "near_cap")]
     pub cost: Option<CostState>,
     /// Whether it roams; `false` if left out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -57,4 +57,12 @@ pub struct PolicyView {
     pub assigned: bool,
     /// Whether it failed too often, and is not asked at present.
     pub quarantined: bool,
+}
+
+/// That the host lives, or can take work.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Health {
+    /// `ok` or `ready`.
+    #[schema(example = "ok")]
+    pub status: String,
 }

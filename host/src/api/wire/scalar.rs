@@ -10,7 +10,7 @@ use utoipa::ToSchema;
 use crate::clock::UnixMillis;
 
 /// A duration in seconds, with fractions down to a millisecond.
-#[derive(Debug, Clone, Copy, PartialEq, PartialOrd, Serialize, Deserialize, ToSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, PartialOrd, Deserialize, ToSchema)]
 #[serde(transparent)]
 #[schema(value_type = f64, minimum = 0, maximum = 315360000, example = 600)]
 pub struct Seconds(pub f64);
@@ -30,6 +30,17 @@ impl Seconds {
         const MILLIS_MAX: f64 = crate::job::limits::DURATION_MS_MAX as f64;
         let millis = (self.0 * 1000.0).round();
         (0.0..=MILLIS_MAX).contains(&millis).then_some(millis as u64)
+    }
+}
+
+impl Serialize for Seconds {
+    /// Whole seconds as a whole number: 600, not 600.0.
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "the range is checked before")]
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self.0 {
+            whole if whole.fract() == 0.0 && (0.0..=9e15).contains(&whole) => serializer.serialize_u64(whole as u64),
+            fraction => serializer.serialize_f64(fraction),
+        }
     }
 }
 

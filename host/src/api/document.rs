@@ -1,0 +1,100 @@
+//! The OpenAPI document: what all operations share, and the refusals that each can be answered with.
+
+use utoipa::OpenApi;
+use utoipa::openapi::path::{Operation, ParameterIn, PathItem};
+use utoipa::openapi::{Content, OpenApi as Tree, Ref, RefOr, Response};
+
+use super::error::PROBLEM_TYPE;
+use super::wire;
+
+/// What stands around the operations.
+#[derive(Debug, OpenApi)]
+#[openapi(
+    info(
+        title = "Backhaul host API",
+        description = "Create, poll, follow and steer background transfers. Durations are seconds (fractions allowed), sizes bytes, times \
+            RFC 3339 in UTC; what is unknown is null. Errors are problems as in RFC 9457, with BITS's code and number.",
+    ),
+    components(schemas(wire::Problem, wire::FieldProblem, wire::ProgressEvent))
+)]
+pub(super) struct Document;
+
+/// Adds to each operation the refusals that follow from its shape. The operations themselves only list their own answers.
+pub(super) fn describe_refusals(document: &mut Tree) {
+    for (path, item) in &mut document.paths.paths {
+        for (is_read, operation) in operations(item) {
+            for (status, when) in refusals(path, operation, is_read) {
+                let described = operation.responses.responses.entry(status.to_owned());
+                let described = described.or_insert_with(|| RefOr::T(Response::new(when)));
+                if let RefOr::T(response) = described
+                    && response.content.is_empty()
+                {
+                    let problem = Content::new(Some(Ref::from_schema_name("Problem")));
+                    response.content.insert(PROBLEM_TYPE.to_owned(), problem.into());
+                }
+            }
+        }
+    }
+}
+
+fn operations(item: &mut PathItem) -> impl Iterator<Item = (bool, &mut Operation)> {
+    let reads = [&mut item.get].into_iter().map(|operation| (true, operation));
+    let writes = [&mut item.post, &mut item.put, &mut item.patch, &mut item.delete].into_iter();
+    let all = reads.chain(writes.map(|operation| (false, operation)));
+    all.filter_map(|(is_read, operation)| operation.as_mut().map(|operation| (is_read, operation)))
+}
+
+fn refusals(path: &str, operation: &Operation, is_read: bool) -> Vec<(&'static str, &'static str)> {
+    let mut refusals = vec![
+        ("500", "A defect of the host (`internal`)."),
+        ("503", "The store cannot be used, or the host is stopping (`store_unavailable`, `stopping`, `timed_out`)."),
+    ];
+    let takes = |place: ParameterIn| {
+        operation
+            .parameters
+            .iter()
+            .flatten()
+            .any(|parameter| matches!(parameter, RefOr::T(parameter) if parameter.parameter_in == place))
+    };
+    if path.contains('{') {
+        refusals.push(("404", "There is no such job, or no such file of it (`not_found`, `file_not_found`, `error_information_unavailable`)."));
+    }
+    if !is_read && path.contains('{') {
+        refusals.push((
+            "409",
+            "The job's state does not allow it (`invalid_state`, `empty`), or its files cannot get their names.",
+        ));
+    }
+    if operation.request_body.is_some() {
+        refusals.extend([
+            ("400", "The body is no JSON (`bad_json`), or ended before it was whole."),
+            ("408", "The body was not there in time (`request_timeout`)."),
+            ("413", "The body is over the limit (`body_too_large`)."),
+            ("415", "The body is not said to be JSON (`unsupported_media_type`)."),
+        ]);
+    }
+    if operation.request_body.is_some() || takes(ParameterIn::Query) || takes(ParameterIn::Header) {
+        refusals.push(("422", "Fields or parameters are wrong; each is named (`invalid_field`)."));
+    }
+    refusals
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn every_operation_says_how_it_can_be_refused() {
+        let (_, document) = super::super::router::build();
+        let document: serde_json::Value = serde_json::from_slice(&document).unwrap();
+        let mut operations = 0;
+        for (path, item) in document["paths"].as_object().unwrap() {
+            for (method, operation) in item.as_object().unwrap() {
+                let responses = operation["responses"].as_object().unwrap();
+                let problem = &responses["503"]["content"]["application/problem+json"]["schema"]["$ref"];
+                assert_eq!(problem, "#/components/schemas/Problem", "{method} {path}");
+                assert_eq!(responses.contains_key("404"), path.contains('{'), "{method} {path}");
+                operations += 1;
+            }
+        }
+        assert!(operations >= 20, "{operations}");
+    }
+}

@@ -1,0 +1,168 @@
+//! What a request is refused with: one type for every failure, which becomes an `application/problem+json` body.
+
+use axum::response::{IntoResponse, Response};
+use http::{HeaderValue, StatusCode, header};
+
+use super::wire::{FieldProblem, Problem};
+use crate::job::{ErrorCode, JobId};
+use crate::scheduler::CommandError;
+use crate::store::StoreError;
+
+/// The media type of RFC 9457.
+pub(super) const PROBLEM_TYPE: &str = "application/problem+json";
+
+/// BG_E_FILE_NOT_FOUND: the job has no such file.
+const FILE_NOT_FOUND: u32 = 0x8020_0012;
+/// BG_E_ERROR_INFORMATION_UNAVAILABLE: the job has no error object.
+const ERROR_INFORMATION_UNAVAILABLE: u32 = 0x8020_000F;
+
+/// A refusal. What it says goes to the client; secrets never get into it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Refusal {
+    status: StatusCode,
+    code: &'static str,
+    number: Option<u32>,
+    detail: String,
+    fields: Vec<FieldProblem>,
+}
+
+impl Refusal {
+    pub(super) fn new(status: StatusCode, code: &'static str, detail: impl Into<String>) -> Self {
+        Self { status, code, number: None, detail: detail.into(), fields: Vec::new() }
+    }
+
+    fn with_code(status: StatusCode, code: ErrorCode, detail: impl Into<String>) -> Self {
+        Self { number: Some(code.number(None)), ..Self::new(status, code.name(), detail) }
+    }
+
+    /// BG_E_NOT_FOUND.
+    pub(super) fn no_job(job: JobId) -> Self {
+        Self::with_code(StatusCode::NOT_FOUND, ErrorCode::NotFound, format!("there is no job {job}"))
+    }
+
+    /// What stands where a job's id should is none: no job has it.
+    pub(super) fn no_job_id() -> Self {
+        let detail =
+            "there is no such job: the id of a job is a UUID, for example 01912345-6789-7abc-8def-0123456789ab";
+        Self::with_code(StatusCode::NOT_FOUND, ErrorCode::NotFound, detail)
+    }
+
+    /// BG_E_FILE_NOT_FOUND.
+    pub(super) fn no_file(detail: impl Into<String>) -> Self {
+        Self { number: Some(FILE_NOT_FOUND), ..Self::new(StatusCode::NOT_FOUND, "file_not_found", detail) }
+    }
+
+    /// BG_E_ERROR_INFORMATION_UNAVAILABLE.
+    pub(super) fn no_error(job: JobId) -> Self {
+        let detail = format!("job {job} has no error object: it is neither in error nor in transient_error");
+        let refusal = Self::new(StatusCode::NOT_FOUND, "error_information_unavailable", detail);
+        Self { number: Some(ERROR_INFORMATION_UNAVAILABLE), ..refusal }
+    }
+
+    /// Fields whose values cannot be; each is named.
+    pub(super) fn fields(fields: Vec<FieldProblem>) -> Self {
+        let detail = match fields.as_slice() {
+            [FieldProblem { field, detail }] => format!("{field}: {detail}"),
+            _ => format!("{} fields are wrong", fields.len()),
+        };
+        let refusal = Self::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid_field", detail);
+        Self { fields, ..refusal }
+    }
+
+    /// One field whose value cannot be.
+    pub(super) fn field(field: impl Into<String>, detail: impl Into<String>) -> Self {
+        Self::fields(vec![FieldProblem { field: field.into(), detail: detail.into() }])
+    }
+
+    /// The host ends.
+    pub(super) fn stopping() -> Self {
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, "stopping", "the host is stopping; try again when it is back")
+    }
+
+    /// A defect of ours: told to the log, not to the client.
+    pub(super) fn internal(what: &str) -> Self {
+        tracing::error!(what, "a request failed by a defect of this program");
+        Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", "a defect of this program; its log says more")
+    }
+
+    fn problem(self) -> Problem {
+        Problem {
+            kind: "about:blank".into(),
+            title: self.status.canonical_reason().unwrap_or("Error").into(),
+            status: self.status.as_u16(),
+            detail: self.detail,
+            code: self.code.into(),
+            number: self.number.map(hexadecimal),
+            errors: self.fields,
+        }
+    }
+}
+
+/// An error number as BITS's documentation writes it.
+pub(super) fn hexadecimal(number: u32) -> String {
+    format!("0x{number:08X}")
+}
+
+impl IntoResponse for Refusal {
+    fn into_response(self) -> Response {
+        let status = self.status;
+        let body = serde_json::to_vec(&self.problem()).expect("plain data with text keys always has a JSON form");
+        let media_type = (header::CONTENT_TYPE, HeaderValue::from_static(PROBLEM_TYPE));
+        (status, [media_type], body).into_response()
+    }
+}
+
+impl From<CommandError> for Refusal {
+    fn from(error: CommandError) -> Self {
+        let text = error.to_string();
+        match error {
+            CommandError::NotFound(job) => Self::no_job(job),
+            CommandError::InvalidState(_) => Self::with_code(StatusCode::CONFLICT, ErrorCode::InvalidState, text),
+            CommandError::Empty(_) => Self::with_code(StatusCode::CONFLICT, ErrorCode::Empty, text),
+            CommandError::FileNotFound { .. } => Self::no_file(text),
+            CommandError::Property(property) => Self::field(
+                format!("/{}", property.field),
+                format!("must be {}, not {}", property.allowed, property.given),
+            ),
+            // The job stays as it is, and complete can be called again once somebody has made room.
+            CommandError::Publication(error) => {
+                let number = Some(error.number());
+                Self { number, ..Self::new(StatusCode::CONFLICT, error.code.name(), text) }
+            }
+            CommandError::Store(_) => Self::new(StatusCode::SERVICE_UNAVAILABLE, "store_unavailable", text),
+            CommandError::Stopping => Self::stopping(),
+        }
+    }
+}
+
+impl From<StoreError> for Refusal {
+    fn from(error: StoreError) -> Self {
+        tracing::error!(%error, "failed to read the store for a request");
+        let detail = "the store cannot be read at present; the log of the host says more";
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, "store_unavailable", detail)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_refusal_has_bits_code_and_number() {
+        let problem = Refusal::from(CommandError::Empty(JobId::generate())).problem();
+        assert_eq!(
+            (problem.status, problem.code.as_str(), problem.number.as_deref()),
+            (409, "empty", Some("0x80200003"))
+        );
+        let problem = Refusal::no_error(JobId::generate()).problem();
+        assert_eq!((problem.status, problem.number.as_deref()), (404, Some("0x8020000F")));
+    }
+
+    #[test]
+    fn each_wrong_field_is_named() {
+        let wrong = |field: &str| FieldProblem { field: field.into(), detail: "is wrong".into() };
+        let problem = Refusal::fields(vec![wrong("/a"), wrong("/files/1/remote_name")]).problem();
+        assert_eq!((problem.status, problem.errors.len()), (422, 2));
+        assert_eq!(problem.errors[1].field, "/files/1/remote_name");
+    }
+}

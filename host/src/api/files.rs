@@ -1,0 +1,106 @@
+//! The files of a job.
+
+use axum::extract::State;
+use axum::response::{IntoResponse as _, Response};
+use http::{HeaderMap, StatusCode, Uri};
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use super::error::Refusal;
+use super::extract::{FilePath, JobPath, Json};
+use super::intake::Check;
+use super::jobs::represent;
+use super::query::Query;
+use super::state::App;
+use super::steer::command;
+use super::views;
+use super::wire::{FilePage, FilePatch, FileView, JobView, NewFiles};
+use crate::job::{FileIndex, FileRecord, JobId, Transition};
+use crate::scheduler::{Command, Reply};
+
+/// Files of a page: some 300 KiB of JSON.
+const PAGE_MAX: u64 = 1_000;
+const PAGE_DEFAULT: u64 = 100;
+
+pub(super) fn routes() -> OpenApiRouter<App> {
+    OpenApiRouter::new().routes(routes!(list, add)).routes(routes!(get, change))
+}
+
+/// List the files of a job
+#[utoipa::path(get, path = "/v1/jobs/{id}/files", operation_id = "list_files", tag = "files",
+    params(
+        ("id" = JobId, Path, description = "The job's id."),
+        ("limit" = Option<u64>, Query, description = "Files of a page; 100 if left out.", minimum = 1, maximum = 1000),
+        ("cursor" = Option<String>, Query, description = "`next_cursor` of the page before.", pattern = "^(0|[1-9][0-9]{0,8})$"),
+    ),
+    responses((status = 200, description = "A page of files.", body = FilePage)))]
+async fn list(State(app): State<App>, JobPath(id): JobPath, uri: Uri) -> Result<Response, Refusal> {
+    /// The cursor is the index of the next file: a number of nine digits.
+    const CURSOR_MAX: u64 = 999_999_999;
+    let mut query = Query::of(&uri);
+    let limit = query.number("limit", 1..=PAGE_MAX).unwrap_or(PAGE_DEFAULT);
+    let first = query.number("cursor", 0..=CURSOR_MAX).unwrap_or(0);
+    query.done(&["limit", "cursor"])?;
+    let (first, limit) = (u32::try_from(first).unwrap_or(u32::MAX), u32::try_from(limit).unwrap_or(u32::MAX));
+    let (job, files) =
+        app.read(move |reader| Ok((reader.job(id)?, reader.files(id, FileIndex(first), limit)?))).await?;
+    let job = job.ok_or_else(|| Refusal::no_job(id))?;
+    let next = files.last().map(|file| file.index.0.saturating_add(1)).filter(|next| *next < job.files_total);
+    let files = files.iter().map(views::file).collect();
+    Ok(axum::Json(FilePage { files, next_cursor: next.map(|next| next.to_string()) }).into_response())
+}
+
+/// Add files to a job
+///
+/// All or none. Files can be added in every state that is not final; a job that was transferred fetches them when it is resumed.
+#[utoipa::path(post, path = "/v1/jobs/{id}/files", operation_id = "add_files", tag = "files", request_body = NewFiles,
+    params(("id" = JobId, Path, description = "The job's id.")),
+    responses((status = 200, description = "The job.", body = JobView, headers(("ETag" = String)))))]
+async fn add(State(app): State<App>, JobPath(id): JobPath, request: Json<NewFiles>) -> Result<Response, Refusal> {
+    let mut check = Check::default();
+    if request.value.files.is_empty() {
+        check.refuse("/files", "must have at least one file");
+    }
+    let files = check.files(request.value.files);
+    let files = check.done(files)?;
+    // Refused for a final state as suspend is (bits.md section 1.3).
+    match command(&app, id, Transition::Suspended, Command::AddFiles { job: id, files }).await? {
+        Reply::Job(record) => Ok(represent(app.host.job(id).as_ref(), &record).response(&HeaderMap::new())),
+        _ => Err(Refusal::internal("adding files was answered with something else")),
+    }
+}
+
+/// Get a file of a job
+#[utoipa::path(get, path = "/v1/jobs/{id}/files/{n}", operation_id = "get_file", tag = "files",
+    params(("id" = JobId, Path, description = "The job's id."), ("n" = u32, Path, description = "The file's index, from 0.")),
+    responses((status = 200, description = "The file.", body = FileView)))]
+async fn get(State(app): State<App>, FilePath(id, index): FilePath) -> Result<Response, Refusal> {
+    Ok(axum::Json(views::file(&stored_file(&app, id, index).await?)).into_response())
+}
+
+async fn stored_file(app: &App, id: JobId, index: FileIndex) -> Result<FileRecord, Refusal> {
+    let (job, file) = app.read(move |reader| Ok((reader.job(id)?, reader.file(id, index)?))).await?;
+    job.ok_or_else(|| Refusal::no_job(id))?;
+    file.ok_or_else(|| Refusal::no_file(format!("job {id} has no file {index}")))
+}
+
+/// Give a file another remote name
+///
+/// It is durable at once and in force from the next attempt: a transfer that runs is not disturbed.
+#[utoipa::path(patch, path = "/v1/jobs/{id}/files/{n}", operation_id = "set_remote_name", tag = "files", request_body = FilePatch,
+    params(("id" = JobId, Path, description = "The job's id."), ("n" = u32, Path, description = "The file's index, from 0.")),
+    responses((status = 200, description = "The file.", body = FileView)))]
+async fn change(
+    State(app): State<App>,
+    FilePath(id, index): FilePath,
+    request: Json<FilePatch>,
+) -> Result<Response, Refusal> {
+    let mut check = Check::default();
+    let remote_name = check.remote_name(&request.value.remote_name);
+    let Some(remote_name) = check.done(remote_name)? else {
+        return Err(Refusal::internal("a remote name that was refused was not reported"));
+    };
+    let wanted = Command::SetRemoteName { job: id, file: index, remote_name };
+    command(&app, id, Transition::Suspended, wanted).await?;
+    Ok((StatusCode::OK, axum::Json(views::file(&stored_file(&app, id, index).await?))).into_response())
+}

@@ -1,0 +1,210 @@
+//! From the wire to what the core takes. Every limit is checked here, and every wrong field is named, not only the first.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use super::error::Refusal;
+use super::extract::escaped;
+use super::wire::{FieldProblem, NewFile, NewJob, Seconds, parse_cost_flags};
+use crate::job::{Direction, FileSpec, JobSpec, LocalName, PolicyName, Properties, RequestHeaders, SafeUrl, limits};
+use crate::policy::contract::limits as contract;
+
+/// Collects what is wrong with a request.
+#[derive(Debug, Default)]
+pub(super) struct Check {
+    wrong: Vec<FieldProblem>,
+}
+
+/// Wrong fields that are named in one answer: a list of a million wrong files would be answered with as many texts.
+const WRONG_FIELDS_MAX: usize = 100;
+
+impl Check {
+    pub(super) fn refuse(&mut self, field: impl Into<String>, detail: impl std::fmt::Display) {
+        if self.wrong.len() < WRONG_FIELDS_MAX {
+            self.wrong.push(FieldProblem { field: field.into(), detail: detail.to_string() });
+        }
+    }
+
+    /// Keeps a value, or names its field.
+    fn keep<T, E: std::fmt::Display>(&mut self, field: impl Into<String>, value: Result<T, E>) -> Option<T> {
+        value.map_err(|error| self.refuse(field, error)).ok()
+    }
+
+    /// The value, if nothing was wrong.
+    pub(super) fn done<T>(self, value: T) -> Result<T, Refusal> {
+        if self.wrong.is_empty() { Ok(value) } else { Err(Refusal::fields(self.wrong)) }
+    }
+
+    pub(super) fn display_name(&mut self, name: &str) {
+        let characters = name.chars().count();
+        if characters > limits::DISPLAY_NAME_CHARS_MAX {
+            self.refuse(
+                "/display_name",
+                format_args!("has {characters} characters; at most {} are allowed", limits::DISPLAY_NAME_CHARS_MAX),
+            );
+        }
+    }
+
+    /// Milliseconds of a duration.
+    pub(super) fn duration(&mut self, field: &str, given: Option<Seconds>) -> Option<u64> {
+        let given = given?;
+        let millis = given.to_millis();
+        if millis.is_none() {
+            self.refuse(field, format_args!("must be 0 to {} seconds", limits::DURATION_MS_MAX / 1000));
+        }
+        millis
+    }
+
+    pub(super) fn parallel_files(&mut self, given: Option<u16>) -> Option<u16> {
+        let given = given?;
+        if !(1..=limits::PARALLEL_FILES_MAX).contains(&given) {
+            self.refuse("/parallel_files", format_args!("must be 1 to {}", limits::PARALLEL_FILES_MAX));
+        }
+        Some(given)
+    }
+
+    pub(super) fn cost_flags(&mut self, given: Option<&str>) -> Option<crate::job::CostFlags> {
+        self.keep("/cost_flags", parse_cost_flags(given?))
+    }
+
+    pub(super) fn labels(&mut self, labels: BTreeMap<String, String>) -> Vec<(String, String)> {
+        if labels.len() > limits::LABELS_MAX {
+            self.refuse(
+                "/labels",
+                format_args!("has {} labels; at most {} are allowed", labels.len(), limits::LABELS_MAX),
+            );
+        }
+        for (name, value) in &labels {
+            let field =
+                || format!("/labels/{}", escaped(name.get(..name.floor_char_boundary(100)).unwrap_or_default()));
+            if !(1..=contract::ATTRIBUTE_KEY_BYTES_MAX).contains(&name.len()) {
+                self.refuse(
+                    field(),
+                    format_args!("the name of a label has 1 to {} bytes", contract::ATTRIBUTE_KEY_BYTES_MAX),
+                );
+            }
+            if value.len() > contract::ATTRIBUTE_VALUE_BYTES_MAX {
+                self.refuse(
+                    field(),
+                    format_args!("the value of a label has at most {} bytes", contract::ATTRIBUTE_VALUE_BYTES_MAX),
+                );
+            }
+        }
+        labels.into_iter().collect()
+    }
+
+    fn policies(&mut self, names: Vec<String>) -> Vec<PolicyName> {
+        if names.len() > limits::POLICIES_MAX {
+            self.refuse(
+                "/policies",
+                format_args!("has {} policies; at most {} are allowed", names.len(), limits::POLICIES_MAX),
+            );
+        }
+        names.into_iter().map(PolicyName).collect()
+    }
+
+    /// Files at their place in the body.
+    pub(super) fn files(&mut self, files: Vec<NewFile>) -> Vec<FileSpec> {
+        let mut specs = Vec::with_capacity(files.len());
+        for (position, NewFile { remote_name, local_name, sha256 }) in files.into_iter().enumerate() {
+            let field = |name: &str| format!("/files/{position}/{name}");
+            let remote_name = self.keep(field("remote_name"), SafeUrl::parse(&remote_name));
+            let local_name = self.keep(field("local_name"), LocalName::new(PathBuf::from(local_name)));
+            let digest = sha256.map(|text| self.keep(field("sha256"), text.parse()));
+            if let (Some(remote_name), Some(local_name)) = (remote_name, local_name) {
+                specs.push(FileSpec { remote_name, local_name, digest: digest.flatten() });
+            }
+        }
+        specs
+    }
+
+    /// Another remote name for a file.
+    pub(super) fn remote_name(&mut self, text: &str) -> Option<SafeUrl> {
+        self.keep("/remote_name", SafeUrl::parse(text))
+    }
+}
+
+/// A new job of an owner, with its first files.
+pub(super) fn new_job(new: NewJob, owner: String) -> Result<(JobSpec, Vec<FileSpec>), Refusal> {
+    let mut check = Check::default();
+    if new.direction != Direction::Download {
+        check.refuse("/type", "only download is taken yet");
+    }
+    check.display_name(&new.display_name);
+    let default = Properties::default();
+    let properties = Properties {
+        priority: new.priority,
+        minimum_retry_delay_ms: check
+            .duration("/minimum_retry_delay", new.minimum_retry_delay)
+            .unwrap_or(default.minimum_retry_delay_ms),
+        no_progress_timeout_ms: check
+            .duration("/no_progress_timeout", new.no_progress_timeout)
+            .unwrap_or(default.no_progress_timeout_ms),
+        maximum_download_time_ms: check
+            .duration("/maximum_download_time", new.maximum_download_time)
+            .unwrap_or(default.maximum_download_time_ms),
+        parallel_files: check.parallel_files(new.parallel_files).unwrap_or(default.parallel_files),
+        cost_flags: check.cost_flags(new.cost_flags.as_deref()).unwrap_or(default.cost_flags),
+        auto_complete: new.auto_complete,
+        overwrite: new.overwrite,
+    };
+    let labels = check.labels(new.labels);
+    let policies = check.policies(new.policies);
+    let files = check.files(new.files);
+    let spec = JobSpec {
+        display_name: new.display_name,
+        owner,
+        direction: new.direction,
+        properties,
+        labels,
+        policies,
+        headers: RequestHeaders::default(),
+    };
+    check.done((spec, files))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn new(body: &str) -> Result<(JobSpec, Vec<FileSpec>), Refusal> {
+        new_job(serde_json::from_str(body).unwrap(), "uid:0".into())
+    }
+
+    #[test]
+    fn only_the_type_is_required_and_the_rest_is_as_bits_has_it() {
+        let (spec, files) = new(r#"{"type":"download"}"#).unwrap();
+        assert_eq!(spec.properties, Properties::default());
+        assert!(files.is_empty() && spec.display_name.is_empty() && spec.labels.is_empty());
+    }
+
+    #[test]
+    fn every_wrong_field_is_named() {
+        let long = "n".repeat(257);
+        let body = format!(
+            r#"{{"type":"upload","display_name":"{long}","minimum_retry_delay":-1,"parallel_files":65,"cost_flags":"cheap",
+                "labels":{{"":"x"}},"files":[{{"remote_name":"smb://h/a","local_name":"relative","sha256":"00"}}]}}"#
+        );
+        let refusal = format!("{:?}", new(&body).unwrap_err());
+        for field in [
+            "/type",
+            "/display_name",
+            "/minimum_retry_delay",
+            "/parallel_files",
+            "/cost_flags",
+            "/labels/",
+            "/files/0/remote_name",
+            "/files/0/local_name",
+            "/files/0/sha256",
+        ] {
+            assert!(refusal.contains(&format!("field: {field:?}")), "{field}: {refusal}");
+        }
+    }
+
+    #[test]
+    fn the_secrets_of_a_refused_remote_name_are_not_repeated() {
+        let refusal =
+            new(r#"{"type":"download","files":[{"remote_name":"ftp://u:SECRET@h/?SECRET","local_name":"/a"}]}"#);
+        assert!(!format!("{:?}", refusal.unwrap_err()).contains("SECRET"));
+    }
+}

@@ -1,0 +1,129 @@
+//! The unix socket: made for its owner only, and taken over only from nobody.
+
+use std::fs;
+use std::io;
+use std::os::unix::fs::{DirBuilderExt as _, FileTypeExt as _, MetadataExt as _, PermissionsExt as _};
+use std::path::{Path, PathBuf};
+
+use tokio::net::UnixListener;
+
+/// Readable and writable by the owner only: whoever can connect can do everything.
+const SOCKET_MODE: u32 = 0o600;
+const DIRECTORY_MODE: u32 = 0o700;
+
+/// Why there is no socket.
+#[derive(Debug, thiserror::Error)]
+pub enum SocketError {
+    /// Somebody answers there.
+    #[error("another process serves {}; stop it, or say with --socket PATH where else to listen", .0.display())]
+    Taken(PathBuf),
+    /// Something else has the name.
+    #[error("{} is no socket; it was left as it is: say with --socket PATH where else to listen", .0.display())]
+    Foreign(PathBuf),
+    /// The system refuses it.
+    #[error("failed to {operation} {}", .path.display())]
+    Io {
+        /// What was tried.
+        operation: &'static str,
+        /// On what.
+        path: PathBuf,
+        /// Why it failed.
+        #[source]
+        source: io::Error,
+    },
+}
+
+/// A listening socket; its name goes with it.
+#[derive(Debug)]
+pub struct Socket {
+    listener: UnixListener,
+    path: PathBuf,
+    inode: u64,
+}
+
+impl Socket {
+    /// Listens under a path. A socket that nobody listens on any more is replaced: the caller holds the lock of the state directory, so
+    /// that no other daemon of it is just about to listen.
+    ///
+    /// # Errors
+    /// If somebody else listens there, something else has the name, or the system refuses it.
+    pub fn bind(path: &Path) -> Result<Self, SocketError> {
+        let failed = |operation, path: &Path, source| SocketError::Io { operation, path: path.to_owned(), source };
+        if let Some(directory) = path.parent().filter(|directory| !directory.as_os_str().is_empty()) {
+            let created = fs::DirBuilder::new().recursive(true).mode(DIRECTORY_MODE).create(directory);
+            created.map_err(|error| failed("create the directory", directory, error))?;
+        }
+        match fs::symlink_metadata(path) {
+            Ok(found) if !found.file_type().is_socket() => return Err(SocketError::Foreign(path.to_owned())),
+            Ok(_) => match std::os::unix::net::UnixStream::connect(path) {
+                Ok(_) => return Err(SocketError::Taken(path.to_owned())),
+                Err(error) => tracing::info!(path = %path.display(), %error, "replacing a socket that was left behind"),
+            },
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => return Err(failed("look at", path, error)),
+        }
+        // Under another name until it has its mode: nobody else can connect in between, and no client ever finds the name missing.
+        let mut temporary = path.as_os_str().to_owned();
+        temporary.push(format!(".{}", std::process::id()));
+        let temporary = PathBuf::from(temporary);
+        let _absent = fs::remove_file(&temporary);
+        let listener = UnixListener::bind(&temporary).map_err(|error| failed("listen on", path, error))?;
+        let named = fs::set_permissions(&temporary, fs::Permissions::from_mode(SOCKET_MODE))
+            .and_then(|()| fs::symlink_metadata(&temporary))
+            .and_then(|metadata| fs::rename(&temporary, path).map(|()| metadata.ino()));
+        match named {
+            Ok(inode) => Ok(Self { listener, path: path.to_owned(), inode }),
+            Err(error) => {
+                let _gone = fs::remove_file(&temporary);
+                Err(failed("name the socket", path, error))
+            }
+        }
+    }
+
+    /// Where it is.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    pub(super) const fn listener(&self) -> &UnixListener {
+        &self.listener
+    }
+}
+
+impl Drop for Socket {
+    fn drop(&mut self) {
+        // Only its own: somebody may have put another one there.
+        if fs::symlink_metadata(&self.path).is_ok_and(|metadata| metadata.ino() == self.inode) {
+            let _gone = fs::remove_file(&self.path);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_socket_is_its_owners_and_goes_with_its_listener() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("run/api.sock");
+        let socket = Socket::bind(&path).unwrap();
+        assert_eq!(fs::symlink_metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+        assert!(matches!(Socket::bind(&path), Err(SocketError::Taken(_))));
+        drop(socket);
+        assert!(!path.exists());
+    }
+
+    #[tokio::test]
+    async fn a_socket_that_was_left_behind_is_replaced_and_anything_else_is_not() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("api.sock");
+        drop(std::os::unix::net::UnixListener::bind(&path).unwrap());
+        assert!(path.exists());
+        drop(Socket::bind(&path).unwrap());
+        fs::write(&path, "mine").unwrap();
+        assert!(matches!(Socket::bind(&path), Err(SocketError::Foreign(_))));
+        assert_eq!(fs::read(&path).unwrap(), b"mine");
+    }
+}

@@ -1,0 +1,71 @@
+//! What all handlers share.
+
+use std::ops::Deref;
+use std::sync::Arc;
+
+use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
+
+use super::error::Refusal;
+use super::metrics::Metrics;
+use super::settings::ApiSettings;
+use crate::host::Host;
+use crate::job::{JobId, JobRecord};
+use crate::store::{Reader, StoreError};
+
+/// The shared state; cheap to clone.
+#[derive(Debug, Clone)]
+pub(super) struct App(Arc<Shared>);
+
+/// What the handlers work with.
+#[derive(Debug)]
+pub(super) struct Shared {
+    pub(super) host: Arc<Host>,
+    pub(super) settings: ApiSettings,
+    pub(super) metrics: Metrics,
+    /// The document, made once.
+    pub(super) document: axum::body::Bytes,
+    /// Cancelled when the server is to end: held answers and streams end then.
+    pub(super) stopping: CancellationToken,
+    /// Reads of the store at once. More would only queue up for the disk, each with a thread and a connection.
+    reads: Semaphore,
+}
+
+/// Reads of the store at once: as many as the cores of a small server, twice.
+const READS_MAX: usize = 8;
+
+impl Deref for App {
+    type Target = Shared;
+
+    fn deref(&self) -> &Shared {
+        &self.0
+    }
+}
+
+impl App {
+    pub(super) fn new(
+        host: Arc<Host>,
+        settings: ApiSettings,
+        document: axum::body::Bytes,
+        stopping: CancellationToken,
+    ) -> Self {
+        let metrics = Metrics::new();
+        Self(Arc::new(Shared { host, settings, metrics, document, stopping, reads: Semaphore::new(READS_MAX) }))
+    }
+
+    /// Reads the store on a thread that may block.
+    pub(super) async fn read<T: Send + 'static>(
+        &self,
+        read: impl FnOnce(&Reader) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, Refusal> {
+        let _permit = self.reads.acquire().await.map_err(|_| Refusal::stopping())?;
+        let host = Arc::clone(&self.host);
+        let reading = tokio::task::spawn_blocking(move || host.reader().and_then(|reader| read(&reader)));
+        Ok(reading.await.map_err(|_| Refusal::internal("reading the store panicked"))??)
+    }
+
+    /// A job that is not published: a final one, or none.
+    pub(super) async fn stored_job(&self, job: JobId) -> Result<JobRecord, Refusal> {
+        self.read(move |reader| reader.job(job)).await?.ok_or_else(|| Refusal::no_job(job))
+    }
+}

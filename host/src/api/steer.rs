@@ -1,0 +1,87 @@
+//! What is done to a job: suspend, resume, cancel, complete, and other names for its files.
+
+use axum::extract::State;
+use axum::response::{IntoResponse as _, Response};
+use http::HeaderMap;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use super::error::Refusal;
+use super::extract::JobPath;
+use super::jobs::represent;
+use super::state::App;
+use super::views::Reported;
+use super::wire::{CompletedJob, JobView};
+use crate::job::{IllegalTransition, JobId, Transition};
+use crate::scheduler::{Command, CommandError, Reply};
+
+pub(super) fn routes() -> OpenApiRouter<App> {
+    OpenApiRouter::new()
+        .routes(routes!(suspend))
+        .routes(routes!(resume))
+        .routes(routes!(cancel))
+        .routes(routes!(complete))
+}
+
+/// Hands a command to the host. One on a final job, which the core does not know any more, is refused for the job's state.
+pub(super) async fn command(app: &App, job: JobId, transition: Transition, command: Command) -> Result<Reply, Refusal> {
+    match app.host.command(command).await {
+        Ok(reply) => Ok(reply),
+        Err(CommandError::NotFound(_)) => {
+            let state = app.stored_job(job).await?.state;
+            Err(CommandError::InvalidState(IllegalTransition { state, transition }).into())
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+async fn steer(app: &App, job: JobId, transition: Transition, wanted: Command) -> Result<Response, Refusal> {
+    let reply = command(app, job, transition, wanted).await?;
+    let (Reply::Job(record) | Reply::Completed { job: record, .. } | Reply::Cancelled { job: record, .. }) = reply;
+    Ok(represent(app.host.job(job).as_ref(), &record).response(&HeaderMap::new()))
+}
+
+/// Suspend a job
+///
+/// It stops at a point from which it can go on. A job that is suspended already stays so.
+#[utoipa::path(post, path = "/v1/jobs/{id}/suspend", operation_id = "suspend_job", tag = "jobs",
+    params(("id" = JobId, Path, description = "The job's id.")),
+    responses((status = 200, description = "The job.", body = JobView, headers(("ETag" = String)))))]
+async fn suspend(State(app): State<App>, JobPath(id): JobPath) -> Result<Response, Refusal> {
+    steer(&app, id, Transition::Suspended, Command::Suspend(id)).await
+}
+
+/// Resume a job
+///
+/// It waits for its turn. A job that is resumed already stays as it is; one without files is refused.
+#[utoipa::path(post, path = "/v1/jobs/{id}/resume", operation_id = "resume_job", tag = "jobs",
+    params(("id" = JobId, Path, description = "The job's id.")),
+    responses((status = 200, description = "The job.", body = JobView, headers(("ETag" = String)))))]
+async fn resume(State(app): State<App>, JobPath(id): JobPath) -> Result<Response, Refusal> {
+    steer(&app, id, Transition::Resumed, Command::Resume(id)).await
+}
+
+/// Cancel a job
+///
+/// Its part files are deleted, and it ends. Files under their local names stay.
+#[utoipa::path(post, path = "/v1/jobs/{id}/cancel", operation_id = "cancel_job", tag = "jobs",
+    params(("id" = JobId, Path, description = "The job's id.")),
+    responses((status = 200, description = "The job.", body = JobView, headers(("ETag" = String)))))]
+async fn cancel(State(app): State<App>, JobPath(id): JobPath) -> Result<Response, Refusal> {
+    steer(&app, id, Transition::Cancelled, Command::Cancel(id)).await
+}
+
+/// Complete a job
+///
+/// Its finished files get their local names, and it ends. What is not finished is dropped, which `partial` says.
+#[utoipa::path(post, path = "/v1/jobs/{id}/complete", operation_id = "complete_job", tag = "jobs",
+    params(("id" = JobId, Path, description = "The job's id.")),
+    responses((status = 200, description = "The job.", body = CompletedJob)))]
+async fn complete(State(app): State<App>, JobPath(id): JobPath) -> Result<Response, Refusal> {
+    match command(&app, id, Transition::Completed, Command::Complete(id)).await? {
+        Reply::Completed { job, partial } => {
+            Ok(axum::Json(CompletedJob { job: Reported::from(&*job).job(), partial }).into_response())
+        }
+        _ => Err(Refusal::internal("complete was answered with something else")),
+    }
+}

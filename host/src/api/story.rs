@@ -1,0 +1,132 @@
+//! Why a job is where it is: its error, the decisions of policies, and both with its events as one story.
+
+use axum::extract::State;
+use axum::response::{IntoResponse as _, Response};
+use http::Uri;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use super::error::Refusal;
+use super::extract::JobPath;
+use super::query::Query;
+use super::state::App;
+use super::views::{self, Reported};
+use super::wire::{DecisionPage, ErrorView, JobWhy};
+use crate::job::{Event, JobId, JobState};
+use crate::store::{Reader, StoreError};
+
+/// Decisions of a page. A row has the whole input of a policy: some KiB each.
+const PAGE_MAX: u64 = 200;
+const PAGE_DEFAULT: u64 = 50;
+
+/// Events of a story.
+const STORY_EVENTS: usize = 100;
+/// Decisions of a story.
+const STORY_DECISIONS: usize = 20;
+/// Events of the journal that are read at once.
+const JOURNAL_PAGE: u32 = 1_000;
+
+pub(super) fn routes() -> OpenApiRouter<App> {
+    OpenApiRouter::new().routes(routes!(error)).routes(routes!(decisions)).routes(routes!(why))
+}
+
+/// Get the error object of a job
+///
+/// 404 `error_information_unavailable` for a job that has none.
+#[utoipa::path(get, path = "/v1/jobs/{id}/error", operation_id = "get_job_error", tag = "jobs",
+    params(("id" = JobId, Path, description = "The job's id.")),
+    responses((status = 200, description = "Its error.", body = ErrorView)))]
+async fn error(State(app): State<App>, JobPath(id): JobPath) -> Result<Response, Refusal> {
+    let error = match app.host.job(id) {
+        Some(snapshot) => Reported::from(&snapshot).error(),
+        None => Reported::from(&app.stored_job(id).await?).error(),
+    };
+    Ok(axum::Json(error.ok_or_else(|| Refusal::no_error(id))?).into_response())
+}
+
+/// List the decisions that policies took for a job
+///
+/// Oldest first, each with its input, its answer and what became of it.
+#[utoipa::path(get, path = "/v1/jobs/{id}/decisions", operation_id = "list_decisions", tag = "jobs",
+    params(
+        ("id" = JobId, Path, description = "The job's id."),
+        ("limit" = Option<u64>, Query, description = "Decisions of a page; 50 if left out.", minimum = 1, maximum = 200),
+        ("cursor" = Option<String>, Query, description = "`next_cursor` of the page before.", pattern = "^(0|[1-9][0-9]{0,8})$"),
+    ),
+    responses((status = 200, description = "A page of decisions.", body = DecisionPage)))]
+async fn decisions(State(app): State<App>, JobPath(id): JobPath, uri: Uri) -> Result<Response, Refusal> {
+    const CURSOR_MAX: u64 = 999_999_999;
+    let mut query = Query::of(&uri);
+    let limit = query.number("limit", 1..=PAGE_MAX).unwrap_or(PAGE_DEFAULT);
+    let first = query.number("cursor", 0..=CURSOR_MAX).unwrap_or(0);
+    query.done(&["limit", "cursor"])?;
+    let (job, rows) = app.read(move |reader| Ok((reader.job(id)?, reader.decisions(id)?))).await?;
+    job.ok_or_else(|| Refusal::no_job(id))?;
+    let (first, limit) = (usize::try_from(first).unwrap_or(usize::MAX), usize::try_from(limit).unwrap_or(usize::MAX));
+    let next = first.saturating_add(limit);
+    let next_cursor = (next < rows.len()).then(|| next.to_string());
+    let decisions = rows.iter().skip(first).take(limit).map(views::decision).collect();
+    Ok(axum::Json(DecisionPage { decisions, next_cursor }).into_response())
+}
+
+/// Tell the story of a job
+///
+/// Its state, why it does not move if it does not, its last events, and the decisions behind them.
+#[utoipa::path(get, path = "/v1/jobs/{id}/why", operation_id = "get_job_why", tag = "jobs",
+    params(("id" = JobId, Path, description = "The job's id.")),
+    responses((status = 200, description = "The story.", body = JobWhy)))]
+async fn why(State(app): State<App>, JobPath(id): JobPath) -> Result<Response, Refusal> {
+    let snapshot = app.host.job(id);
+    let (job, events, decisions) =
+        app.read(move |reader| Ok((reader.job(id)?, last_events(reader, id)?, reader.decisions(id)?))).await?;
+    let job = job.ok_or_else(|| Refusal::no_job(id))?;
+    let reported = snapshot.as_ref().map_or_else(|| Reported::from(&job), Reported::from);
+    let lately = decisions.len().saturating_sub(STORY_DECISIONS);
+    let state = reported.state();
+    let error = reported.error();
+    let story = JobWhy {
+        state: state.state,
+        summary: summary(state.state, state.waiting_on.as_ref().map(|waiting| waiting.detail.as_str()), error.as_ref()),
+        waiting_on: state.waiting_on,
+        error,
+        events: events.iter().map(|(number, event)| views::event(*number, event)).collect(),
+        decisions: decisions[lately..].iter().map(views::decision).collect(),
+    };
+    Ok(axum::Json(story).into_response())
+}
+
+/// The last events of a job, oldest first.
+fn last_events(reader: &Reader, job: JobId) -> Result<Vec<(u64, Event)>, StoreError> {
+    let mut last = Vec::new();
+    let mut after = 0;
+    loop {
+        let page = reader.events(after, JOURNAL_PAGE, Some(job))?;
+        let at_end = page.len() < JOURNAL_PAGE as usize;
+        after = page.last().map_or(after, |(number, _)| *number);
+        last.extend(page);
+        last.drain(..last.len().saturating_sub(STORY_EVENTS));
+        if at_end {
+            return Ok(last);
+        }
+    }
+}
+
+/// One sentence for people.
+fn summary(state: JobState, waiting: Option<&str>, error: Option<&ErrorView>) -> String {
+    let because = |begin: &str| match (waiting, error) {
+        (Some(detail), _) => format!("{begin}: {detail}"),
+        (None, Some(error)) => format!("{begin}: {}", error.description),
+        (None, None) => begin.to_owned(),
+    };
+    match state {
+        JobState::Queued => because("waits in the queue"),
+        JobState::Connecting => "connects to the origin".into(),
+        JobState::Transferring => "moves bytes".into(),
+        JobState::Suspended => "is suspended: resume it to go on".into(),
+        JobState::Error => because("has failed, and waits for resume, complete or cancel"),
+        JobState::TransientError => because("cannot go on at present, and will by itself"),
+        JobState::Transferred => "has everything: complete it to give the files their names".into(),
+        JobState::Acknowledged => "is completed".into(),
+        JobState::Cancelled => "is cancelled".into(),
+    }
+}

@@ -1,0 +1,168 @@
+//! From what the host has to the wire.
+
+use crate::host::JobSnapshot;
+use crate::job::{ErrorContext, Event, FileRecord, JobError, JobRecord, JobState};
+use crate::policy::DecisionRow;
+use crate::scheduler::WaitingOn;
+
+use super::error::hexadecimal;
+use super::wire::{
+    DecisionView, ErrorView, EventView, FileView, JobProgress, JobStateView, JobView, Seconds, Time, WaitingOnView,
+    cost_flags_text,
+};
+
+/// A job as it is reported: a final one as the store has it, any other with its gates.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Reported<'a> {
+    pub(super) record: &'a JobRecord,
+    pub(super) state: JobState,
+    pub(super) waiting_on: Option<&'a WaitingOn>,
+}
+
+impl<'a> From<&'a JobSnapshot> for Reported<'a> {
+    fn from(snapshot: &'a JobSnapshot) -> Self {
+        Self { record: &snapshot.record, state: snapshot.state, waiting_on: snapshot.waiting_on.as_ref() }
+    }
+}
+
+impl<'a> From<&'a JobRecord> for Reported<'a> {
+    fn from(record: &'a JobRecord) -> Self {
+        Self { record, state: record.state, waiting_on: None }
+    }
+}
+
+impl Reported<'_> {
+    pub(super) fn job(&self) -> JobView {
+        let record = self.record;
+        let properties = &record.properties;
+        JobView {
+            id: record.id,
+            direction: record.direction,
+            display_name: record.display_name.clone(),
+            owner: record.owner.clone(),
+            state: self.state,
+            waiting_on: self.waiting_on.map(waiting_on),
+            priority: properties.priority,
+            minimum_retry_delay: Seconds::from_millis(properties.minimum_retry_delay_ms),
+            no_progress_timeout: Seconds::from_millis(properties.no_progress_timeout_ms),
+            maximum_download_time: Seconds::from_millis(properties.maximum_download_time_ms),
+            parallel_files: properties.parallel_files,
+            cost_flags: cost_flags_text(properties.cost_flags),
+            auto_complete: properties.auto_complete,
+            overwrite: properties.overwrite,
+            labels: record.labels.iter().cloned().collect(),
+            policies: record.policies.iter().map(|policy| policy.0.clone()).collect(),
+            created_at: Time(record.created_at),
+            modified_at: Time(record.modified_at),
+            started_at: record.started_at.map(Time),
+            transferred_at: record.transferred_at.map(Time),
+            last_progress_at: record.last_progress_at.map(Time),
+            progress: stored_progress(record),
+            error_count: record.error_count,
+            recoveries: record.recoveries,
+            error: self.error(),
+        }
+    }
+
+    pub(super) fn state(&self) -> JobStateView {
+        JobStateView { state: self.state, waiting_on: self.waiting_on.map(waiting_on) }
+    }
+
+    /// The error object. A gate that makes the job TRANSIENT_ERROR stands before what the job failed of earlier.
+    pub(super) fn error(&self) -> Option<ErrorView> {
+        if let Some(WaitingOn { error: Some(code), detail, .. }) = self.waiting_on {
+            return Some(ErrorView {
+                code: code.name().into(),
+                number: hexadecimal(code.number(None)),
+                context: ErrorContext::QueueManager,
+                http_status: None,
+                file: None,
+                description: detail.clone(),
+                at: Time(self.record.modified_at),
+            });
+        }
+        self.record.error.as_ref().map(|error| error_view(error, self.record))
+    }
+}
+
+fn error_view(error: &JobError, record: &JobRecord) -> ErrorView {
+    let attempt = record.history.last().filter(|attempt| attempt.code == error.code);
+    ErrorView {
+        code: error.code.name().into(),
+        number: hexadecimal(error.number()),
+        context: error.context,
+        http_status: error.http_status,
+        file: error.file.map(|file| file.0),
+        description: error.description.clone(),
+        at: Time(attempt.map_or(record.modified_at, |attempt| attempt.ended_at)),
+    }
+}
+
+fn waiting_on(waiting_on: &WaitingOn) -> WaitingOnView {
+    WaitingOnView {
+        code: waiting_on.code.into(),
+        detail: waiting_on.detail.clone(),
+        until: waiting_on.until.map(Time),
+        policy: waiting_on.policy.as_ref().map(|policy| policy.0.clone()),
+    }
+}
+
+/// The numbers of the last commit.
+pub(super) const fn stored_progress(record: &JobRecord) -> JobProgress {
+    JobProgress {
+        bytes_total: record.bytes_total(),
+        bytes_transferred: record.bytes_transferred,
+        files_total: record.files_total,
+        files_transferred: record.files_transferred,
+    }
+}
+
+/// The numbers of this moment. The record learns a size with the file's first checkpoint; the files that are being moved know it from
+/// the begin.
+pub(super) fn live_progress(snapshot: &JobSnapshot) -> JobProgress {
+    let record = &snapshot.record;
+    let active = &snapshot.progress.active;
+    if active.is_empty() {
+        return stored_progress(record);
+    }
+    let not_counted: u64 = active.iter().map(|file| file.done.saturating_sub(file.durable)).sum();
+    let unsized_files = active.iter().filter(|file| file.durable == 0).filter_map(|file| file.total);
+    let (files, bytes) =
+        unsized_files.fold((0_u32, 0_u64), |(files, bytes), size| (files + 1, bytes.saturating_add(size)));
+    let all_are_known = record.files_sized.saturating_add(files) >= record.files_total;
+    let bytes_total = record.bytes_total().or_else(|| all_are_known.then(|| record.bytes_sized.saturating_add(bytes)));
+    let bytes_transferred = record.bytes_transferred.saturating_add(not_counted);
+    JobProgress { bytes_total, bytes_transferred, ..stored_progress(record) }
+}
+
+pub(super) fn file(record: &FileRecord) -> FileView {
+    let version = record.version.as_ref();
+    FileView {
+        index: record.index.0,
+        remote_name: record.remote_name.to_string(),
+        local_name: record.local_name.to_string(),
+        sha256: record.digest.map(|digest| digest.to_string()),
+        bytes_total: version.and_then(|version| version.bytes_total),
+        bytes_transferred: record.durable,
+        transferred: record.finished,
+        completed: record.published,
+        restarts: record.restarts,
+        integrity: record.finished.then_some(record.integrity),
+        last_modified: version.and_then(|version| version.last_modified.clone()),
+        etag: version.and_then(|version| version.etag.clone()),
+    }
+}
+
+pub(super) fn event(number: u64, event: &Event) -> EventView {
+    EventView { number, at: Time(event.at), job: event.job, kind: event.kind.clone() }
+}
+
+pub(super) fn decision(row: &DecisionRow) -> DecisionView {
+    // `<job id>-<count>`: the id itself has hyphens.
+    let number = row.decision.0.rsplit('-').next().and_then(|count| count.parse().ok()).unwrap_or(0);
+    let row = match serde_json::to_value(row) {
+        Ok(serde_json::Value::Object(row)) => row,
+        _ => serde_json::Map::new(),
+    };
+    DecisionView { number, row }
+}
