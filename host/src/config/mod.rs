@@ -1,0 +1,68 @@
+//! The configuration of the daemon: a TOML file, checked whole before anything starts.
+//!
+//! One table ([`SETTINGS`]) describes every setting: its key, unit, default, limits and reason. Parsing, refusals and `config show` all come
+//! from it, so that a setting cannot exist without its description.
+
+mod error;
+mod parse;
+mod policies;
+mod quantity;
+mod table;
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+use crate::api::ApiSettings;
+use crate::host::PolicyToLoad;
+use crate::policy::PolicyConfig;
+use crate::scheduler::SchedulerConfig;
+use crate::transfer::TransferSettings;
+
+pub use error::{ConfigError, WrongKey};
+pub use quantity::Unit;
+pub use table::{SETTINGS, Setting};
+
+/// Bytes of a configuration file. Beyond this it is some other file.
+const FILE_BYTES_MAX: u64 = 1 << 20;
+
+/// The values of all settings.
+#[derive(Debug, Clone, Default)]
+pub struct Settings {
+    /// `[scheduler]`
+    pub scheduler: SchedulerConfig,
+    /// `[transfer]`
+    pub transfer: TransferSettings,
+    /// `[policy]`
+    pub policy: PolicyConfig,
+    /// `[api]`
+    pub api: ApiSettings,
+}
+
+/// A configuration.
+#[derive(Debug, Clone, Default)]
+pub struct Config {
+    /// The file that it came from; none if there was none.
+    pub file: Option<PathBuf>,
+    /// The values, defaults included.
+    pub settings: Settings,
+    /// `[[policies]]`, in order.
+    pub policies: Vec<PolicyToLoad>,
+    /// The settings that the file names, for example `scheduler.time_slice`.
+    pub given: BTreeSet<String>,
+}
+
+impl Config {
+    /// Reads a file. Paths in it are relative to its directory.
+    ///
+    /// # Errors
+    /// If it cannot be read, is no TOML, or has keys or values that cannot be: each of them is named.
+    pub fn read(path: &Path) -> Result<Self, ConfigError> {
+        let failed = |source| ConfigError::Read { path: path.to_owned(), source };
+        let size = std::fs::metadata(path).map_err(failed)?.len();
+        if size > FILE_BYTES_MAX {
+            return Err(ConfigError::TooLarge { path: path.to_owned(), size, allowed: FILE_BYTES_MAX });
+        }
+        let text = std::fs::read_to_string(path).map_err(failed)?;
+        parse::parse(&text, path)
+    }
+}

@@ -1,0 +1,167 @@
+//! From the text of a file to a configuration. All that is wrong is told at once.
+
+use std::path::Path;
+
+use toml::{Table, Value};
+
+use super::Config;
+use super::error::{ConfigError, WrongKey};
+use super::policies;
+use super::table::{SETTINGS, Setting};
+
+/// The section of the policies, which is a list.
+const POLICIES: &str = "policies";
+
+/// What is wrong so far.
+#[derive(Debug, Default)]
+pub(super) struct Wrong(Vec<WrongKey>);
+
+impl Wrong {
+    pub(super) fn add(&mut self, key: impl Into<String>, problem: impl Into<String>) {
+        self.0.push(WrongKey { key: key.into(), problem: problem.into() });
+    }
+
+    /// A key that nobody knows.
+    pub(super) fn unknown<'a>(&mut self, section: &str, key: &str, known: impl Iterator<Item = &'a str> + Clone) {
+        let name = if section.is_empty() { key.to_owned() } else { format!("{section}.{key}") };
+        let problem = match nearest(key, known.clone()) {
+            Some(nearest) => format!("is not known; did you mean {nearest}?"),
+            None => format!("is not known; there are: {}", known.collect::<Vec<_>>().join(", ")),
+        };
+        self.add(name, problem);
+    }
+}
+
+/// The known word that was most likely meant.
+fn nearest<'a>(given: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+    /// Below this, words have little in common.
+    const LIKENESS_MIN: f64 = 0.7;
+    let likeness = known.map(|word| (strsim::jaro_winkler(given, word), word));
+    likeness
+        .filter(|(likeness, _)| *likeness >= LIKENESS_MIN)
+        .max_by(|(a, _), (b, _)| a.total_cmp(b))
+        .map(|(_, word)| word)
+}
+
+pub(super) fn parse(text: &str, path: &Path) -> Result<Config, ConfigError> {
+    let table: Table = text.parse().map_err(|error: toml::de::Error| {
+        let detail = error.to_string().trim_end().to_owned();
+        ConfigError::Syntax { path: path.to_owned(), detail }
+    })?;
+    let mut config = Config { file: Some(path.to_owned()), ..Config::default() };
+    let mut wrong = Wrong::default();
+    for (name, value) in &table {
+        if name == POLICIES {
+            let directory = path.parent().unwrap_or(Path::new(""));
+            config.policies = policies::read(value, directory, &mut wrong);
+        } else if !sections().any(|section| section == name) {
+            wrong.unknown("", name, sections().chain([POLICIES]));
+        } else if let Value::Table(section) = value {
+            for (key, value) in section {
+                set(&mut config, name, key, value, &mut wrong);
+            }
+        } else {
+            wrong.add(name, "is a section: write its settings below a line [section]");
+        }
+    }
+    check_together(&config, &mut wrong);
+    if wrong.0.is_empty() { Ok(config) } else { Err(ConfigError::Wrong { path: path.to_owned(), wrong: wrong.0 }) }
+}
+
+fn sections() -> impl Iterator<Item = &'static str> + Clone {
+    let mut last = "";
+    SETTINGS
+        .iter()
+        .map(|setting| setting.section)
+        .filter(move |section| std::mem::replace(&mut last, section) != *section)
+}
+
+fn set(config: &mut Config, section: &str, key: &str, value: &Value, wrong: &mut Wrong) {
+    let in_section = SETTINGS.iter().filter(|setting| setting.section == section);
+    let Some(setting) = in_section.clone().find(|setting| setting.key == key) else {
+        return wrong.unknown(section, key, in_section.map(|setting| setting.key));
+    };
+    match setting.unit.read(value) {
+        Ok(value) if setting.allowed.contains(&value) => {
+            (setting.set)(&mut config.settings, value);
+            config.given.insert(setting.name());
+        }
+        Ok(value) => {
+            wrong.add(setting.name(), format!("is {}; allowed are {}", setting.unit.show(value), allowed(setting)))
+        }
+        Err(problem) => wrong.add(setting.name(), format!("{problem}; allowed are {}", allowed(setting))),
+    }
+}
+
+fn allowed(setting: &Setting) -> String {
+    format!("{} {}", setting.limits(), setting.unit.name())
+}
+
+/// What each value allows by itself and two of them do not together.
+fn check_together(config: &Config, wrong: &mut Wrong) {
+    let api = &config.settings.api;
+    if api.heartbeat >= api.idle_timeout {
+        wrong.add(
+            "api.heartbeat",
+            "must be shorter than api.idle_timeout: streams on which nothing happens would be ended",
+        );
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    fn wrong(text: &str) -> Vec<WrongKey> {
+        match parse(text, Path::new("/etc/backhaul.toml")) {
+            Err(ConfigError::Wrong { wrong, .. }) => wrong,
+            other => panic!("{text}: {other:?}"),
+        }
+    }
+
+    #[test]
+    fn what_the_file_names_is_set_and_the_rest_stays() {
+        let text = "[scheduler]\ntime_slice = 1.5\nbackground_slots = 4\n[api]\nbody_bytes_max = \"1MiB\"\n[transfer]\nconnect_timeout = 3\n";
+        let config = parse(text, Path::new("/c.toml")).unwrap();
+        assert_eq!(config.settings.scheduler.time_slice_ms, 1_500);
+        assert_eq!(config.settings.scheduler.background_slots, 4);
+        assert_eq!(config.settings.api.body_bytes_max, 1 << 20);
+        assert_eq!(config.settings.transfer.connect_timeout, Duration::from_secs(3));
+        assert_eq!(config.settings.scheduler.foreground_slots, 64);
+        assert_eq!(config.given.len(), 4);
+    }
+
+    #[test]
+    fn an_unknown_key_is_refused_with_the_nearest_known_one() {
+        let wrong = wrong("[scheduler]\ntime_slic = 60\n[schedular]\nx = 1\n[transfer]\nzzzz = 1\n");
+        let of = |key: &str| &wrong.iter().find(|wrong| wrong.key == key).unwrap().problem;
+        assert!(of("scheduler.time_slic").ends_with("did you mean time_slice?"), "{wrong:?}");
+        assert!(of("schedular").ends_with("did you mean scheduler?"), "{wrong:?}");
+        assert!(of("transfer.zzzz").contains("connect_timeout, "), "{wrong:?}");
+    }
+
+    #[test]
+    fn every_wrong_value_is_told_with_what_is_allowed() {
+        let wrong = wrong(
+            "scheduler = 1\n[transfer]\nconnect_timeout = \"soon\"\ncheckpoint_bytes = 1\n[api]\nheartbeat = -1\n",
+        );
+        assert_eq!(wrong.len(), 4, "{wrong:?}");
+        assert!(
+            wrong.iter().any(|wrong| wrong.problem == "is 1; allowed are \"64KiB\" to \"1GiB\" bytes"),
+            "{wrong:?}"
+        );
+        assert!(
+            wrong
+                .iter()
+                .any(|wrong| wrong.problem.contains("is no number of seconds; allowed are 0.1 to 3600 seconds"))
+        );
+    }
+
+    #[test]
+    fn what_is_no_toml_says_where() {
+        let error = parse("[scheduler\n", Path::new("/c.toml")).unwrap_err().to_string();
+        assert!(error.starts_with("the configuration /c.toml is no TOML: ") && error.contains("line 1"), "{error}");
+    }
+}

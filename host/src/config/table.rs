@@ -1,0 +1,310 @@
+//! The table of all settings.
+
+use std::ops::RangeInclusive;
+use std::time::Duration;
+
+use super::Settings;
+use super::quantity::Unit;
+use crate::job::limits::GUEST_NUMBER_MAX;
+
+/// One setting: what it is, and where it goes.
+#[derive(Debug)]
+pub struct Setting {
+    /// The section of the file.
+    pub section: &'static str,
+    /// Its key in the section.
+    pub key: &'static str,
+    /// What it is measured in.
+    pub unit: Unit,
+    /// What is allowed, in the unit's base: milliseconds, bytes, things.
+    pub allowed: RangeInclusive<u64>,
+    /// What it is for, and why its default is what it is.
+    pub reason: &'static str,
+    /// Reads it.
+    pub get: fn(&Settings) -> u64,
+    /// Writes it; the value is allowed.
+    pub(super) set: fn(&mut Settings, u64),
+}
+
+impl Setting {
+    /// Section and key.
+    #[must_use]
+    pub fn name(&self) -> String {
+        format!("{}.{}", self.section, self.key)
+    }
+
+    /// The limits in words.
+    #[must_use]
+    pub fn limits(&self) -> String {
+        format!("{} to {}", self.unit.show(*self.allowed.start()), self.unit.show(*self.allowed.end()))
+    }
+
+    /// The value that holds if the file does not name it.
+    #[must_use]
+    pub fn default(&self) -> u64 {
+        (self.get)(&Settings::default())
+    }
+}
+
+const MINUTE: u64 = 60_000;
+const HOUR: u64 = 60 * MINUTE;
+const DAY: u64 = 24 * HOUR;
+const KIB: u64 = 1 << 10;
+const GIB: u64 = 1 << 30;
+
+/// A setting whose value is a whole number of its field's type.
+macro_rules! number {
+    ($section:ident . $field:ident, $key:literal, $unit:expr, $allowed:expr, $reason:literal) => {
+        Setting {
+            section: stringify!($section),
+            key: $key,
+            unit: $unit,
+            allowed: $allowed,
+            reason: $reason,
+            get: |settings| u64::try_from(settings.$section.$field).unwrap_or(u64::MAX),
+            set: |settings, value| {
+                settings.$section.$field = value.try_into().expect("the limits of a setting fit the type of its field");
+            },
+        }
+    };
+}
+
+/// A setting whose field is a `Duration`.
+macro_rules! duration {
+    ($section:ident . $field:ident, $key:literal, $allowed:expr, $reason:literal) => {
+        Setting {
+            section: stringify!($section),
+            key: $key,
+            unit: Unit::Seconds,
+            allowed: $allowed,
+            reason: $reason,
+            get: |settings| u64::try_from(settings.$section.$field.as_millis()).unwrap_or(u64::MAX),
+            set: |settings, value| settings.$section.$field = Duration::from_millis(value),
+        }
+    };
+}
+
+/// Every setting, section by section.
+pub static SETTINGS: &[Setting] = &[
+    number!(
+        scheduler.time_slice_ms,
+        "time_slice",
+        Unit::Seconds,
+        100..=DAY,
+        "How long a job keeps its slot while another of its level is ready. A minute is long against the cost of a new connection, and short against the patience of whoever waits."
+    ),
+    number!(
+        scheduler.foreground_slots,
+        "foreground_slots",
+        Unit::Count("jobs"),
+        1..=1_024,
+        "Foreground jobs at once. BITS has no published cap; 64 keeps descriptors and memory bounded."
+    ),
+    number!(
+        scheduler.background_slots,
+        "background_slots",
+        Unit::Count("jobs"),
+        1..=1_024,
+        "Background jobs at once. 1, as in BITS; servers that serve many can have more."
+    ),
+    number!(
+        scheduler.retry_floor_ms,
+        "retry_floor",
+        Unit::Seconds,
+        1..=HOUR,
+        "The shortest wait for a retry, whatever a job or a policy says. 5 s, as in BITS."
+    ),
+    number!(
+        scheduler.retry_after_max_ms,
+        "retry_after_max",
+        Unit::Seconds,
+        1_000..=30 * DAY,
+        "The longest wait that an origin can impose. Beyond a day a mistaken header would bury a job."
+    ),
+    number!(
+        scheduler.connections_per_origin,
+        "connections_per_origin",
+        Unit::Count("connections"),
+        1..=4_096,
+        "Connections to one origin at once, over all jobs: what a single job may ask for, and far below what servers refuse."
+    ),
+    number!(
+        scheduler.hold_reask_ms,
+        "hold_reask",
+        Unit::Seconds,
+        1_000..=DAY,
+        "After how long a policy that holds a job is asked again at the latest, so that no answer is for ever."
+    ),
+    number!(
+        scheduler.disk_retry_ms,
+        "disk_retry",
+        Unit::Seconds,
+        1_000..=DAY,
+        "After how long a job tries again although the disk looks as full as before: a quota is not seen from here."
+    ),
+    number!(
+        scheduler.network_probe_ms,
+        "network_probe",
+        Unit::Seconds,
+        1_000..=DAY,
+        "After how long a job tries again that found no network although the host believes in one."
+    ),
+    number!(
+        scheduler.recovery_burst,
+        "recovery_burst",
+        Unit::Count("repairs"),
+        0..=1_000,
+        "Repairs by policies that a job may have in a row. A loop of repairs stays visible and slow."
+    ),
+    number!(
+        scheduler.recovery_refill_ms,
+        "recovery_refill",
+        Unit::Seconds,
+        1_000..=DAY,
+        "After how long a job may be repaired once more."
+    ),
+    number!(
+        scheduler.recoveries_per_job,
+        "recoveries_per_job",
+        Unit::Count("repairs"),
+        0..=1_000_000,
+        "Repairs that a job may have in its life; then it stays in error."
+    ),
+    duration!(
+        transfer.connect_timeout,
+        "connect_timeout",
+        100..=HOUR,
+        "Name resolution, connecting and the TLS handshake together."
+    ),
+    duration!(
+        transfer.first_byte_timeout,
+        "first_byte_timeout",
+        100..=DAY,
+        "From a request to the head of its response, connecting included."
+    ),
+    duration!(transfer.idle_timeout, "idle_timeout", 100..=DAY, "Without a byte of a body."),
+    number!(
+        transfer.low_speed_bytes_per_second,
+        "low_speed",
+        Unit::BytesPerSecond,
+        0..=GIB,
+        "Slower than this on average over low_speed_window is too slow; 0: never. Far below the slowest link in use, far above a server that drips to hold its clients."
+    ),
+    duration!(transfer.low_speed_window, "low_speed_window", 1_000..=DAY, "Over which the speed is measured."),
+    number!(
+        transfer.checkpoint_bytes,
+        "checkpoint_bytes",
+        Unit::Bytes,
+        64 * KIB..=GIB,
+        "Bytes after which progress is made durable: what a kill may cost. Large enough for the disk to be kept busy."
+    ),
+    duration!(
+        transfer.checkpoint_interval,
+        "checkpoint_interval",
+        100..=HOUR,
+        "Time after which progress is made durable, on slow links."
+    ),
+    number!(
+        transfer.file_bytes_max,
+        "file_bytes_max",
+        Unit::Bytes,
+        1..=GUEST_NUMBER_MAX,
+        "The largest file that is accepted. Sizes go to policies, whose numbers stay below 2^53."
+    ),
+    number!(
+        transfer.idle_connections_per_origin,
+        "idle_connections_per_origin",
+        Unit::Count("connections"),
+        0..=4_096,
+        "Idle connections that are kept open to one origin: as many as one job can have files in flight."
+    ),
+    number!(
+        policy.fuel,
+        "fuel",
+        Unit::Count("units"),
+        10_000..=10_000_000_000,
+        "What one call of a policy may compute. A rich decision in Rust takes some 10,000, in an interpreted language half a million."
+    ),
+    duration!(
+        policy.deadline,
+        "deadline",
+        1..=MINUTE,
+        "Wall-clock time of one call: fuel does not bound what memory costs."
+    ),
+    duration!(
+        policy.compile_time_max,
+        "compile_time_max",
+        1_000..=HOUR,
+        "What a component may take to compile. Those of Python take 15 s on an idle core."
+    ),
+    number!(
+        api.connections_max,
+        "connections_max",
+        Unit::Count("connections"),
+        1..=65_536,
+        "Connections of clients at once; more wait. Each costs some 10 KiB."
+    ),
+    number!(
+        api.body_bytes_max,
+        "body_bytes_max",
+        Unit::Bytes,
+        KIB..=GIB,
+        "The largest body of a request: some 100,000 files with long names."
+    ),
+    duration!(
+        api.header_read_timeout,
+        "header_read_timeout",
+        100..=HOUR,
+        "From the first byte of a request to the end of its head."
+    ),
+    duration!(
+        api.body_read_timeout,
+        "body_read_timeout",
+        100..=HOUR,
+        "From the head of a request to the end of its body."
+    ),
+    duration!(
+        api.request_timeout,
+        "request_timeout",
+        1_000..=DAY,
+        "Until a request is answered; what it asked for goes on. Completing a job of 100,000 files takes a minute on a slow disk."
+    ),
+    duration!(
+        api.idle_timeout,
+        "idle_timeout",
+        30_000..=DAY,
+        "A connection without a request. Longer than clients poll, and than heartbeat."
+    ),
+    duration!(api.write_timeout, "write_timeout", 1_000..=HOUR, "A client that takes no byte of what it asked for."),
+    duration!(
+        api.heartbeat,
+        "heartbeat",
+        100..=20_000,
+        "Between two comments on a stream of events on which nothing happens."
+    ),
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_setting_can_have_each_of_its_limits_and_its_default() {
+        for setting in SETTINGS {
+            let mut settings = Settings::default();
+            assert!(setting.allowed.contains(&setting.default()), "{}", setting.name());
+            for value in [*setting.allowed.start(), *setting.allowed.end(), setting.default()] {
+                (setting.set)(&mut settings, value);
+                assert_eq!((setting.get)(&settings), value, "{}", setting.name());
+            }
+        }
+    }
+
+    #[test]
+    fn names_are_there_once() {
+        let mut names: Vec<_> = SETTINGS.iter().map(Setting::name).collect();
+        names.sort_unstable();
+        names.dedup();
+        assert_eq!(names.len(), SETTINGS.len());
+    }
+}
