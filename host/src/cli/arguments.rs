@@ -10,6 +10,7 @@ use super::demo::DemoArguments;
 use super::duration;
 use super::exit_code::ExitCode;
 use super::get::{PolicyArguments, parse_cost_flags, parse_network};
+use super::serve::{ConfigCommand, ServeArguments};
 use crate::job::{CostFlags, Priority, Sha256, limits};
 use crate::network::Network;
 
@@ -40,6 +41,11 @@ pub(crate) enum Command {
     Events(EventsArguments),
     /// Show or say what the network is for a running daemon
     Network(NetworkArguments),
+    /// Serve jobs to the applications of this user: the daemon
+    Serve(ServeArguments),
+    /// Show the settings of the daemon
+    #[command(subcommand, arg_required_else_help = true)]
+    Config(ConfigCommand),
     /// Look into the directory of a store
     #[command(subcommand, arg_required_else_help = true)]
     Store(StoreCommand),

@@ -15,16 +15,24 @@ pub(crate) fn is_wanted(verbose: u8) -> bool {
 
 /// Starts logging to stderr, if it is wanted.
 pub(crate) fn start(verbose: u8) {
-    if !is_wanted(verbose) {
-        return;
+    if is_wanted(verbose) {
+        let level = if verbose == 0 { LevelFilter::OFF } else { level_of(verbose) };
+        start_at(level);
     }
-    let level = match verbose {
-        0 => LevelFilter::OFF,
-        1 => LevelFilter::DEBUG,
-        _ => LevelFilter::TRACE,
-    };
+}
+
+/// Starts logging of the daemon, whose log is all that people see of it.
+pub(crate) fn start_for_service(verbose: u8) {
+    start_at(if verbose == 0 { LevelFilter::INFO } else { level_of(verbose) });
+}
+
+const fn level_of(verbose: u8) -> LevelFilter {
+    if verbose > 1 { LevelFilter::TRACE } else { LevelFilter::DEBUG }
+}
+
+fn start_at(level: LevelFilter) {
     // Others' logs below a warning are about their own insides.
-    let default = if verbose == 0 { "off".to_owned() } else { format!("warn,backhaul={level}") };
+    let default = if level == LevelFilter::OFF { "off".to_owned() } else { format!("warn,backhaul={level}") };
     let filter = EnvFilter::builder().with_env_var(VARIABLE).try_from_env().unwrap_or_else(|_| EnvFilter::new(default));
     let no_color = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
     let colours = io::stderr().is_terminal() && !no_color;

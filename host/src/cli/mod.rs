@@ -2,6 +2,7 @@
 //! take plain values. All text leaves through the one `Printer`, every end is an [`ExitCode`].
 
 mod arguments;
+mod config;
 mod daemon;
 mod demo;
 mod duration;
@@ -11,6 +12,7 @@ mod get;
 mod logging;
 mod policy;
 mod printer;
+mod serve;
 mod store;
 mod units;
 
@@ -20,6 +22,7 @@ use self::arguments::{Cli, Command, PolicyCommand, StoreCommand};
 use self::exit_code::ExitCode;
 use self::get::Logging;
 use self::printer::Printer;
+use self::serve::ConfigCommand;
 
 /// Parses the command line, runs the command, and says how the process shall end.
 #[must_use]
@@ -33,7 +36,10 @@ pub fn run() -> ExitCode {
         }
     };
     let printer = Printer::of_process();
-    logging::start(cli.verbose);
+    match cli.command {
+        Command::Serve(_) => logging::start_for_service(cli.verbose),
+        _ => logging::start(cli.verbose),
+    }
     let result = match cli.command {
         Command::Get(arguments) => {
             let logging = if logging::is_wanted(cli.verbose) { Logging::On } else { Logging::Off };
@@ -53,6 +59,8 @@ pub fn run() -> ExitCode {
             printer.verbatim(&completions(shell));
             Ok(ExitCode::Success)
         }
+        Command::Serve(arguments) => serve::run(arguments),
+        Command::Config(ConfigCommand::Show(arguments)) => config::show(&arguments, &printer),
         Command::Policy(PolicyCommand::Build(arguments)) => policy::build(&arguments, &printer),
         Command::Policy(PolicyCommand::Inspect(arguments)) => policy::inspect(&arguments, &printer),
         Command::Store(StoreCommand::Check(arguments)) => store::check(&arguments, &printer),

@@ -1,0 +1,85 @@
+//! `backhaul config show`: every setting, as a file that could be used.
+
+use serde_json::json;
+
+use super::exit_code::ExitCode;
+use super::failure::Failure;
+use super::printer::Printer;
+use super::serve::{ConfigFormat, ConfigShowArguments, configuration};
+use crate::config::{Config, SETTINGS, Setting};
+
+pub(crate) fn show(arguments: &ConfigShowArguments, printer: &Printer) -> Result<ExitCode, Failure> {
+    let config = configuration(arguments.config.as_deref())?;
+    match arguments.output {
+        ConfigFormat::Text => printer.result(text(&config)),
+        ConfigFormat::Json => SETTINGS.iter().for_each(|setting| printer.json(&as_json(setting, &config))),
+    }
+    Ok(ExitCode::Success)
+}
+
+fn text(config: &Config) -> String {
+    let mut text = String::new();
+    let mut section = "";
+    for setting in SETTINGS {
+        if setting.section != section {
+            section = setting.section;
+            let gap = if text.is_empty() { "" } else { "\n" };
+            text.push_str(&format!("{gap}[{section}]\n"));
+        }
+        let unit = setting.unit;
+        let (value, default) = (unit.show((setting.get)(&config.settings)), unit.show(setting.default()));
+        let source = source(setting, config);
+        let (name, limits) = (unit.name(), setting.limits());
+        text.push_str(&format!(
+            "# {}\n# unit: {name}; default: {default}; allowed: {limits}; from: {source}\n",
+            setting.reason
+        ));
+        text.push_str(&format!("{} = {value}\n", setting.key));
+    }
+    text.push_str(&format!("\n# policies: {}", config.policies.len()));
+    text
+}
+
+fn as_json(setting: &Setting, config: &Config) -> serde_json::Value {
+    let unit = setting.unit;
+    json!({
+        "key": setting.name(),
+        "value": unit.show((setting.get)(&config.settings)).trim_matches('"'),
+        "unit": unit.name(),
+        "default": unit.show(setting.default()).trim_matches('"'),
+        "minimum": unit.show(*setting.allowed.start()).trim_matches('"'),
+        "maximum": unit.show(*setting.allowed.end()).trim_matches('"'),
+        "source": source(setting, config),
+        "reason": setting.reason,
+    })
+}
+
+/// Where a value comes from.
+fn source(setting: &Setting, config: &Config) -> String {
+    match &config.file {
+        Some(file) if config.given.contains(&setting.name()) => file.display().to_string(),
+        _ => "default".into(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_shown_is_a_configuration() {
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join("config.toml");
+        std::fs::write(&file, "[scheduler]\ntime_slice = 2.5\n").unwrap();
+        let config = Config::read(&file).unwrap();
+        let shown = text(&config);
+        assert!(shown.contains("time_slice = 2.5\n"), "{shown}");
+        assert!(shown.contains(&format!("from: {}", file.display())), "{shown}");
+        std::fs::write(&file, &shown).unwrap();
+        let again = Config::read(&file).unwrap();
+        assert_eq!(again.given.len(), SETTINGS.len());
+        for setting in SETTINGS {
+            assert_eq!((setting.get)(&again.settings), (setting.get)(&config.settings), "{}", setting.name());
+        }
+    }
+}

@@ -1,0 +1,148 @@
+//! `backhaul serve`: the daemon. It puts a host and its API together, tells the supervisor, and ends both in order.
+
+mod arguments;
+mod places;
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use rustix::process::{Resource, getrlimit, setrlimit};
+use sd_notify::NotifyState;
+use tokio_util::sync::CancellationToken;
+
+pub(crate) use self::arguments::{ConfigCommand, ConfigFormat, ConfigShowArguments, ServeArguments};
+
+use super::exit_code::ExitCode;
+use super::failure::Failure;
+use super::get::Signals;
+use super::store;
+use crate::api::{Access, Server, Socket, SocketError};
+use crate::client::default_socket;
+use crate::config::{Config, Settings};
+use crate::host::{Host, HostConfig, HostError};
+use crate::network::Network;
+
+/// What the command line and the environment say together.
+struct Plan {
+    config: Config,
+    state_dir: PathBuf,
+    socket: PathBuf,
+    uid: u32,
+}
+
+/// Runs the daemon until it is told to end.
+pub(crate) fn run(arguments: ServeArguments) -> Result<ExitCode, Failure> {
+    let plan = plan(arguments)?;
+    raise_descriptor_limit();
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| Failure::new(ExitCode::Internal, format!("failed to start the runtime: {error}")))?;
+    runtime.block_on(serve(plan))?;
+    Ok(ExitCode::Success)
+}
+
+/// Reads a configuration, or takes the defaults.
+pub(crate) fn configuration(file: Option<&Path>) -> Result<Config, Failure> {
+    file.map_or_else(
+        || Ok(Config::default()),
+        |file| Config::read(file).map_err(|error| Failure::of(ExitCode::Usage, &error)),
+    )
+}
+
+fn plan(arguments: ServeArguments) -> Result<Plan, Failure> {
+    let user = rustix::process::geteuid();
+    if user.is_root() && !arguments.allow_root {
+        return Err(Failure::usage(
+            "serve as the user whose files are to be written; as root, jobs could write every file of the machine: say --allow-root \
+             if that is wanted",
+        ));
+    }
+    let config = configuration(arguments.config.as_deref())?;
+    let state_dir = match arguments.state_dir {
+        Some(given) => given,
+        None => places::state_dir(|name| std::env::var_os(name), user.is_root()).map_err(Failure::usage)?,
+    };
+    let socket = match arguments.socket {
+        Some(given) => given,
+        None => default_socket().map_err(Failure::usage)?,
+    };
+    Ok(Plan { config, state_dir, socket, uid: user.as_raw() })
+}
+
+async fn serve(plan: Plan) -> Result<(), Failure> {
+    let Plan { config: Config { settings, policies, .. }, state_dir, socket, uid } = plan;
+    let mut signals = Signals::listen()?;
+    let Settings { scheduler, transfer, policy, api } = settings;
+    let network = Network::default();
+    let host = HostConfig { state_dir: state_dir.clone(), scheduler, transfer, policy, policies, network };
+    let host = Host::start(host).await.map_err(|error| of_host(&error))?;
+    let host = Arc::new(host);
+    // Only now: whoever has the lock of the state directory may take over a socket that was left behind.
+    let socket = match Socket::bind(&socket) {
+        Ok(socket) => socket,
+        Err(error) => {
+            end(host).await;
+            return Err(of_socket(&error));
+        }
+    };
+    let stopping = CancellationToken::new();
+    let server = Server::new(socket, Arc::clone(&host), api, Access { uid }, stopping.clone());
+    let path = server.path();
+    tracing::info!(state_dir = %state_dir.display(), socket = %path.display(), pid = std::process::id(), "serving");
+    tell_supervisor(&[NotifyState::Ready, NotifyState::Status(&format!("serving {}", path.display()))]);
+    let stop = async {
+        signals.next().await;
+        tracing::info!("stopping: transfers go to a checkpoint");
+        tell_supervisor(&[NotifyState::Stopping, NotifyState::Status("transfers go to a checkpoint")]);
+        stopping.cancel();
+    };
+    tokio::join!(server.run(), stop);
+    end(host).await;
+    tracing::info!("stopped");
+    Ok(())
+}
+
+/// Ends the host. The server, which shared it, has gone.
+async fn end(host: Arc<Host>) {
+    match Arc::into_inner(host) {
+        Some(host) => host.shutdown().await,
+        None => tracing::error!("the host is still in use and was not ended; what is durable is safe"),
+    }
+}
+
+fn of_host(error: &HostError) -> Failure {
+    match error {
+        HostError::Store(error) => store::failure(error),
+        HostError::Policy(error) => Failure::of(ExitCode::Policy, error),
+        HostError::Transfer(error) => Failure::of(ExitCode::Internal, error),
+    }
+}
+
+fn of_socket(error: &SocketError) -> Failure {
+    let code = match error {
+        SocketError::Taken(_) => ExitCode::StoreLocked,
+        SocketError::Foreign(_) => ExitCode::Usage,
+        SocketError::Io { .. } => ExitCode::StoreUnusable,
+    };
+    Failure::of(code, error)
+}
+
+fn tell_supervisor(states: &[NotifyState<'_>]) {
+    // Without a supervisor there is nobody to tell, and one that does not listen is no reason to fail.
+    if let Err(error) = sd_notify::notify(states) {
+        tracing::debug!(%error, "failed to tell the supervisor");
+    }
+}
+
+/// Connections and files need descriptors, and the usual soft limit of 1,024 is for programs that use `select`.
+fn raise_descriptor_limit() {
+    let mut limit = getrlimit(Resource::Nofile);
+    if limit.current == limit.maximum {
+        return;
+    }
+    limit.current = limit.maximum;
+    if let Err(error) = setrlimit(Resource::Nofile, limit) {
+        tracing::warn!(%error, "failed to raise the limit of descriptors to its maximum");
+    }
+}
