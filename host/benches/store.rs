@@ -8,7 +8,7 @@ use backhaul::job::{
     AttemptNumber, Direction, Event, EventKind, FileIndex, FileSpec, FileVersion, Integrity, JobId, JobRecord,
     JobState, LocalName, PartIdentity, Properties, RequestHeaders,
 };
-use backhaul::scheduler::{FileChange, FileProgress, Write};
+use backhaul::scheduler::{FileChange, FileProgress, Replacement, Write};
 use backhaul::store::{Batch, Committed, OpenMode, Store};
 
 /// Files of the large job.
@@ -40,7 +40,12 @@ fn main() {
     time("a file added, 100,000 in one batch", MANY, || drop(bench.commit(writes)));
     time("a remote name's prefix replaced, 100,000 in one batch", MANY, || {
         let (from, to) = ("http://127.0.0.1:8080/".into(), "http://127.0.0.1:8081/".into());
-        drop(bench.commit(vec![Write::ReplaceRemotePrefix { job: large.id, from, to }]));
+        drop(bench.commit(vec![Write::ReplaceRemotePrefix {
+            job: large.id,
+            from,
+            to,
+            replacement: Replacement::Usable,
+        }]));
     });
 
     let mut job = a_job(FEW);

@@ -3,17 +3,32 @@
 //! Owner of everything: [`Host::shutdown`] ends the workers at their checkpoints, the driver, the policy thread and the store's
 //! thread, in this order. What is killed instead goes on at the next [`Host::start`] from what is durable.
 
+mod events;
+mod keys;
+mod readers;
+#[cfg(test)]
+mod tests;
+
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use tokio::sync::{broadcast, watch};
 
-use crate::job::{Event, FileSpec, JobId, JobRecord, JobSpec, JobState};
+pub use self::events::NumberedEvent;
+pub use self::keys::{CreateError, Created, Repetition};
+pub use crate::scheduler::RetentionConfig;
+
+pub(crate) use self::keys::Turn;
+
+use self::keys::Keys;
+use self::readers::Readers;
+use crate::clock::UnixMillis;
+use crate::job::{FileSpec, IdempotencyKey, JobFilter, JobId, JobRecord, JobSpec, JobState};
 use crate::network::Network;
-use crate::policy::{Grants, Policies, PolicyConfig, PolicyError, PolicySource};
+use crate::policy::{Grants, Policies, PolicyConfig, PolicyDirectory, PolicyError, PolicySource, PolicyStatus};
 use crate::scheduler::driver::{Driver, DriverParts, Published, PublishedJob};
-use crate::scheduler::{Command, CommandError, Reply, SchedulerConfig, WaitingOn};
-use crate::store::{OpenMode, Reader, Store, StoreError};
+use crate::scheduler::{Begin, Command, CommandError, Reply, SchedulerConfig, WaitingOn};
+use crate::store::{FinalJobs, OpenMode, Reader, Store, StoreError};
 use crate::transfer::{ProgressSnapshot, TransferContext, TransferError, TransferSettings};
 
 /// What a host is started with.
@@ -29,8 +44,10 @@ pub struct HostConfig {
     pub policy: PolicyConfig,
     /// Policies that are loaded at the start, in the order in which assigned ones are asked.
     pub policies: Vec<PolicyToLoad>,
-    /// The network, until it is sensed.
+    /// The network, until it is sensed. What an operator said of it, in this host or an earlier one, goes before.
     pub network: Network,
+    /// How long the store keeps what is over.
+    pub retention: RetentionConfig,
 }
 
 /// A policy that a host is started with.
@@ -80,15 +97,26 @@ pub struct JobSnapshot {
     pub waiting_on: Option<WaitingOn>,
     /// Bytes and files, live.
     pub progress: ProgressSnapshot,
+    /// Another number with each change of what is above, the live progress left out. Not kept over a restart.
+    pub revision: u64,
 }
 
-/// An event with its number in the journal.
+/// A page of jobs that are not final.
 #[derive(Debug, Clone)]
-pub struct NumberedEvent {
-    /// Counts from 1, without a gap.
-    pub number: u64,
-    /// What happened.
-    pub event: Event,
+pub struct JobList {
+    /// The jobs, in the order of their ids, which is that of their creation.
+    pub jobs: Vec<JobSnapshot>,
+    /// After which job the next page begins; none if there is no more.
+    pub next: Option<JobId>,
+}
+
+/// The network that jobs are admitted by.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NetworkStatus {
+    /// The network.
+    pub network: Network,
+    /// Whether an operator said so, instead of the sensors.
+    pub overridden: bool,
 }
 
 /// A running host.
@@ -99,6 +127,10 @@ pub struct Host {
     published: Arc<Published>,
     events_tx: broadcast::Sender<Arc<NumberedEvent>>,
     degraded_rx: watch::Receiver<Option<String>>,
+    network_rx: watch::Receiver<NetworkStatus>,
+    readers: Readers,
+    keys: Keys,
+    policies: PolicyDirectory,
 }
 
 /// Events kept for a subscriber that does not read: it then misses some, and reads the journal instead.
@@ -110,7 +142,7 @@ impl Host {
     /// # Errors
     /// A store that cannot be used, or an assigned policy that cannot be loaded. Nothing was started then.
     pub async fn start(config: HostConfig) -> Result<Self, HostError> {
-        let HostConfig { state_dir, scheduler, transfer, policy, policies, network } = config;
+        let HostConfig { state_dir, scheduler, transfer, policy, policies, network, retention } = config;
         // Before the store is touched: what a user got wrong is said first.
         let policy = PolicyConfig { retry_floor_ms: scheduler.retry_floor_ms, ..policy };
         let policies = blocking(move || load(policy, policies)).await?;
@@ -118,27 +150,73 @@ impl Host {
         let transfer = Arc::new(TransferContext::new(transfer, store.reader()?)?);
         let (events_tx, _) = broadcast::channel(EVENTS_CAPACITY);
         let (degraded_tx, degraded_rx) = watch::channel(None);
+        let (network_tx, network_rx) = watch::channel(NetworkStatus { network: network.clone(), overridden: false });
         let published = Arc::new(Published::new());
+        let directory = policies.directory();
         let parts = DriverParts {
             config: scheduler,
             store: store.clone(),
             policies,
             transfer,
             network,
+            network_tx,
             events_tx: events_tx.clone(),
             degraded_tx,
             published: Arc::clone(&published),
+            retention,
         };
         let driver = Driver::start(parts).await?;
-        Ok(Self { driver, store, published, events_tx, degraded_rx })
+        let readers = Readers::new(store.clone());
+        let (keys, policies) = (Keys::default(), directory);
+        Ok(Self { driver, store, published, events_tx, degraded_rx, network_rx, readers, keys, policies })
     }
 
     /// Creates a job, SUSPENDED, with its first files. Durable when this returns.
     pub async fn create(&self, spec: JobSpec, files: Vec<FileSpec>) -> Result<JobRecord, CommandError> {
-        let command = Command::Create { job: JobId::generate(), spec: Box::new(spec), files };
-        match self.command(command).await? {
-            Reply::Job(job) | Reply::Completed { job, .. } | Reply::Cancelled { job, .. } => Ok(*job),
+        let (job, spec) = (JobId::generate(), Box::new(spec));
+        let command = Command::Create { job, spec, files, begin: Begin::Suspended, once: None };
+        Ok(*self.command(command).await?.into_job())
+    }
+
+    /// Creates a job, once: a request with a key that its owner has used before for the same request gives the job that it made then, for
+    /// as long as that job is kept. Durable when this returns. Requests with one key are served one after the other.
+    ///
+    /// # Errors
+    /// [`CreateError::KeyUsed`] if the key came with another request before.
+    pub async fn create_once(
+        &self,
+        spec: JobSpec,
+        files: Vec<FileSpec>,
+        begin: Begin,
+        key: Option<IdempotencyKey>,
+    ) -> Result<Created, CreateError> {
+        let Some(key) = key else { return self.create_new(spec, files, begin, None).await };
+        let turn = self.keys.turn(&spec.owner, &key.key).await;
+        let (owner, text) = (spec.owner.clone(), key.key.clone());
+        let known = self.read(move |reader| match reader.job_of_key(&owner, &text)? {
+            Some((job, request)) => Ok(reader.job(job)?.map(|job| (job, request))),
+            None => Ok(None),
+        });
+        match known.await? {
+            None => self.create_new(spec, files, begin, Some((key, turn))).await,
+            Some((job, request)) if request == key.request => {
+                Ok(Created { job: Box::new(job), repetition: Repetition::Repeated })
+            }
+            Some((job, _)) => Err(CreateError::KeyUsed { job: job.id }),
         }
+    }
+
+    async fn create_new(
+        &self,
+        spec: JobSpec,
+        files: Vec<FileSpec>,
+        begin: Begin,
+        once: Option<(IdempotencyKey, Turn)>,
+    ) -> Result<Created, CreateError> {
+        let (once, turn) = once.unzip();
+        let command = Command::Create { job: JobId::generate(), spec: Box::new(spec), files, begin, once };
+        let job = self.driver.command_in_turn(command, turn).await?.into_job();
+        Ok(Created { job, repetition: Repetition::First })
     }
 
     /// Any other command. Durable when this returns; `Complete` and `Cancel` return when they are done.
@@ -146,16 +224,42 @@ impl Host {
         self.driver.command(command).await
     }
 
-    /// The job as last published; none if it is unknown or final.
+    /// The job as last published: every one that is not final, and those that became final lately. The store has the others.
     #[must_use]
     pub fn job(&self, job: JobId) -> Option<JobSnapshot> {
-        self.published.get(job).map(JobSnapshot::from)
+        self.published.get(job).map(|job| JobSnapshot::from(&*job))
     }
 
-    /// The jobs that are not final, in no order.
+    /// The jobs that are not final, oldest first.
     #[must_use]
     pub fn jobs(&self) -> Vec<JobSnapshot> {
-        self.published.all().into_iter().map(JobSnapshot::from).collect()
+        self.published.all().iter().map(|job| JobSnapshot::from(&**job)).collect()
+    }
+
+    /// At most `limit` jobs that are not final and that the filter shows, after job `after` or from the oldest on. From memory.
+    #[must_use]
+    pub fn list(&self, filter: &JobFilter, after: Option<JobId>, limit: usize) -> JobList {
+        let (jobs, next) = self.published.list(filter, after, limit);
+        JobList { jobs: jobs.iter().map(|job| JobSnapshot::from(&**job)).collect(), next }
+    }
+
+    /// As [`Host::list`], for final jobs, from the store. A page may be short of `limit` although there is more.
+    ///
+    /// # Errors
+    /// If the store cannot be read.
+    pub async fn list_final(
+        &self,
+        filter: JobFilter,
+        after: Option<JobId>,
+        limit: u32,
+    ) -> Result<FinalJobs, StoreError> {
+        self.read(move |reader| reader.final_jobs(&filter, after, limit)).await
+    }
+
+    /// Returns when the job is not as it was with the revision `seen` of its snapshot: at once if it is another already, or not in memory.
+    /// Costs nothing while other jobs change. Cancel-safe.
+    pub async fn changed(&self, job: JobId, seen: u64) {
+        self.published.changed(job, seen).await;
     }
 
     /// Events from now on, each after its commit. A subscriber that falls behind is told how many it missed, and reads the journal.
@@ -176,12 +280,40 @@ impl Host {
         self.degraded_rx.clone()
     }
 
-    /// Says that the network is another one now.
+    /// Says that the network is another one now. As long as an operator says what it is, that holds instead.
     pub async fn set_network(&self, network: Network) {
         self.driver.set_network(network).await;
     }
 
-    /// Opens a read-only view of the store: files, journal, decisions.
+    /// Says what the network is to be taken for, whatever is sensed, until none is given. Durable, and in force, when this returns.
+    pub async fn set_network_override(&self, network: Option<Network>) -> Result<(), CommandError> {
+        self.driver.set_network_override(network).await
+    }
+
+    /// The network that jobs are admitted by, and whether an operator said so.
+    #[must_use]
+    pub fn network(&self) -> NetworkStatus {
+        self.network_rx.borrow().clone()
+    }
+
+    /// The policies that are loaded, by name.
+    #[must_use]
+    pub fn policies(&self, now: UnixMillis) -> Vec<PolicyStatus> {
+        self.policies.list(now)
+    }
+
+    /// Reads from the store, on a thread for what blocks. A few reads are done at once; others wait for their turn.
+    ///
+    /// # Errors
+    /// Those of `read`, or if the store cannot be read any more.
+    pub async fn read<T: Send + 'static>(
+        &self,
+        read: impl FnOnce(&Reader) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        self.readers.read(read).await
+    }
+
+    /// Opens a read-only view of the store of one's own: files, journal, decisions. Blocks on the disk; see [`Host::read`].
     ///
     /// # Errors
     /// If the store can no longer be read.
@@ -189,16 +321,24 @@ impl Host {
         self.store.reader()
     }
 
-    /// Stops the workers at their checkpoints and everything else in order, within 5 s.
-    pub async fn shutdown(self) {
+    /// Stops the workers at their checkpoints and everything else in order, within 5 s. Whoever calls anything afterwards is told that the
+    /// host is stopping, or the store closed. Only the first call waits.
+    pub async fn shutdown(&self) {
         self.driver.shutdown().await;
+        self.readers.close();
     }
 }
 
-impl From<PublishedJob> for JobSnapshot {
-    fn from(job: PublishedJob) -> Self {
-        let PublishedJob { record, state, waiting_on, progress } = job;
-        Self { record, state, waiting_on, progress: progress.snapshot() }
+impl From<&PublishedJob> for JobSnapshot {
+    fn from(job: &PublishedJob) -> Self {
+        let PublishedJob { record, state, waiting_on, progress, revision } = job;
+        Self {
+            record: Arc::clone(record),
+            state: *state,
+            waiting_on: waiting_on.clone(),
+            progress: progress.snapshot(),
+            revision: *revision,
+        }
     }
 }
 

@@ -34,7 +34,8 @@ fn decisions(fetch: &Fetch, finished: &Finished) -> Vec<DecisionRow> {
     let [store] = &stores[..] else { panic!("one store expected, {stores:?} found: {finished}") };
     let job: JobId = serde_json::from_value(finished.json()[0]["id"].clone()).unwrap();
     let opened = Store::open(Path::new(store), OpenMode::Existing).unwrap();
-    opened.store.reader().unwrap().decisions(job).unwrap()
+    let decisions = opened.store.reader().unwrap().decisions(job, 0, 10_000).unwrap();
+    decisions.into_iter().map(|(_, row)| row).collect()
 }
 
 /// The fault that the policy's row of this hook tells, with everything that must hold beside it: event and row say the same, the native

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use backhaul::host::{Host, HostConfig};
+use backhaul::host::{Host, HostConfig, RetentionConfig};
 use backhaul::job::{
     Direction, ErrorCode, EventKind, FileSpec, JobSpec, LocalName, Properties, RequestHeaders, SafeUrl,
 };
@@ -56,6 +56,7 @@ impl Embedded {
             policy: PolicyConfig::default(),
             policies: Vec::new(),
             network: Network::default(),
+            retention: RetentionConfig::default(),
         };
         self.runtime.block_on(async {
             let host = Host::start(config).await.unwrap();

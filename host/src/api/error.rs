@@ -119,6 +119,8 @@ impl From<CommandError> for Refusal {
             CommandError::NotFound(job) => Self::no_job(job),
             CommandError::InvalidState(_) => Self::with_code(StatusCode::CONFLICT, ErrorCode::InvalidState, text),
             CommandError::Empty(_) => Self::with_code(StatusCode::CONFLICT, ErrorCode::Empty, text),
+            CommandError::Changed(_) => Self::new(StatusCode::PRECONDITION_FAILED, "precondition_failed", text),
+            CommandError::RemotePrefix { .. } => Self::field("/to", text),
             CommandError::FileNotFound { .. } => Self::no_file(text),
             CommandError::Property(property) => Self::field(
                 format!("/{}", property.field),

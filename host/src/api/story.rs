@@ -12,19 +12,16 @@ use super::query::Query;
 use super::state::App;
 use super::views::{self, Reported};
 use super::wire::{DecisionPage, ErrorView, JobWhy};
-use crate::job::{Event, JobId, JobState};
-use crate::store::{Reader, StoreError};
+use crate::job::{JobId, JobState};
 
 /// Decisions of a page. A row has the whole input of a policy: some KiB each.
 const PAGE_MAX: u64 = 200;
 const PAGE_DEFAULT: u64 = 50;
 
 /// Events of a story.
-const STORY_EVENTS: usize = 100;
+const STORY_EVENTS: u32 = 100;
 /// Decisions of a story.
-const STORY_DECISIONS: usize = 20;
-/// Events of the journal that are read at once.
-const JOURNAL_PAGE: u32 = 1_000;
+const STORY_DECISIONS: u32 = 20;
 
 pub(super) fn routes() -> OpenApiRouter<App> {
     OpenApiRouter::new().routes(routes!(error)).routes(routes!(decisions)).routes(routes!(why))
@@ -58,14 +55,17 @@ async fn decisions(State(app): State<App>, JobPath(id): JobPath, uri: Uri) -> Re
     const CURSOR_MAX: u64 = 999_999_999;
     let mut query = Query::of(&uri);
     let limit = query.number("limit", 1..=PAGE_MAX).unwrap_or(PAGE_DEFAULT);
-    let first = query.number("cursor", 0..=CURSOR_MAX).unwrap_or(0);
+    let after = query.number("cursor", 0..=CURSOR_MAX).unwrap_or(0);
     query.done(&["limit", "cursor"])?;
-    let (job, rows) = app.read(move |reader| Ok((reader.job(id)?, reader.decisions(id)?))).await?;
+    let limit = usize::try_from(limit).unwrap_or(usize::MAX);
+    // One more than the page has tells whether there is another.
+    let count = u32::try_from(limit.saturating_add(1)).unwrap_or(u32::MAX);
+    let (job, mut rows) = app.read(move |reader| Ok((reader.job(id)?, reader.decisions(id, after, count)?))).await?;
     job.ok_or_else(|| Refusal::no_job(id))?;
-    let (first, limit) = (usize::try_from(first).unwrap_or(usize::MAX), usize::try_from(limit).unwrap_or(usize::MAX));
-    let next = first.saturating_add(limit);
-    let next_cursor = (next < rows.len()).then(|| next.to_string());
-    let decisions = rows.iter().skip(first).take(limit).map(views::decision).collect();
+    let is_last = rows.len() <= limit;
+    rows.truncate(limit);
+    let next_cursor = rows.last().filter(|_| !is_last).map(|(number, _)| number.to_string());
+    let decisions = rows.iter().map(|(_, row)| views::decision(row)).collect();
     Ok(axum::Json(DecisionPage { decisions, next_cursor }).into_response())
 }
 
@@ -77,11 +77,13 @@ async fn decisions(State(app): State<App>, JobPath(id): JobPath, uri: Uri) -> Re
     responses((status = 200, description = "The story.", body = JobWhy)))]
 async fn why(State(app): State<App>, JobPath(id): JobPath) -> Result<Response, Refusal> {
     let snapshot = app.host.job(id);
-    let (job, events, decisions) =
-        app.read(move |reader| Ok((reader.job(id)?, last_events(reader, id)?, reader.decisions(id)?))).await?;
+    let (job, events, decisions) = app
+        .read(move |reader| {
+            Ok((reader.job(id)?, reader.last_events(id, STORY_EVENTS)?, reader.last_decisions(id, STORY_DECISIONS)?))
+        })
+        .await?;
     let job = job.ok_or_else(|| Refusal::no_job(id))?;
     let reported = snapshot.as_ref().map_or_else(|| Reported::from(&job), Reported::from);
-    let lately = decisions.len().saturating_sub(STORY_DECISIONS);
     let state = reported.state();
     let error = reported.error();
     let story = JobWhy {
@@ -90,25 +92,9 @@ async fn why(State(app): State<App>, JobPath(id): JobPath) -> Result<Response, R
         waiting_on: state.waiting_on,
         error,
         events: events.iter().map(|(number, event)| views::event(*number, event)).collect(),
-        decisions: decisions[lately..].iter().map(views::decision).collect(),
+        decisions: decisions.iter().map(|(_, row)| views::decision(row)).collect(),
     };
     Ok(axum::Json(story).into_response())
-}
-
-/// The last events of a job, oldest first.
-fn last_events(reader: &Reader, job: JobId) -> Result<Vec<(u64, Event)>, StoreError> {
-    let mut last = Vec::new();
-    let mut after = 0;
-    loop {
-        let page = reader.events(after, JOURNAL_PAGE, Some(job))?;
-        let at_end = page.len() < JOURNAL_PAGE as usize;
-        after = page.last().map_or(after, |(number, _)| *number);
-        last.extend(page);
-        last.drain(..last.len().saturating_sub(STORY_EVENTS));
-        if at_end {
-            return Ok(last);
-        }
-    }
 }
 
 /// One sentence for people.

@@ -177,7 +177,7 @@ impl EventStream {
 
     /// Takes a committed event. False if the journal has to be read first: an event before this one was not seen.
     async fn take(&mut self, event: &NumberedEvent, chunk: &mut String) -> bool {
-        let NumberedEvent { number, event } = event;
+        let NumberedEvent { number, event, .. } = event;
         match self.last {
             Some(last) if *number <= last => return true,
             // With a filter on one job, the numbers that were looked at have gaps of their own.

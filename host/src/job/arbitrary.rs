@@ -11,9 +11,9 @@ use uuid::Uuid;
 
 use super::{
     AttemptNumber, AttemptSummary, CostFlags, DecisionId, Direction, ErrorCode, ErrorContext, Event, EventKind,
-    FailureClass, FileIndex, FileRecord, FileSpec, FileVersion, Integrity, Intent, JobError, JobId, JobRecord,
-    JobState, LocalName, PartIdentity, PolicyName, Priority, Properties, RequestHeaders, RestartReason, RetryWait,
-    SafeUrl, Sha256,
+    FailureClass, FileIndex, FileRecord, FileSpec, FileVersion, Integrity, Intent, JobChanges, JobError, JobId,
+    JobRecord, JobState, LocalName, PartIdentity, PolicyName, Priority, Properties, RequestHeaders, RestartReason,
+    RetryWait, SafeUrl, Sha256,
 };
 use crate::clock::UnixMillis;
 
@@ -147,6 +147,31 @@ pub(crate) fn properties() -> impl Strategy<Value = Properties> {
                 cost_flags: CostFlags(cost_flags),
                 auto_complete: complete,
                 overwrite,
+            }
+        },
+    )
+}
+
+/// Within the limits, and small enough to be the same as before now and then.
+pub(crate) fn job_changes() -> impl Strategy<Value = JobChanges> {
+    let millis = || option::of(0_u64..3);
+    let levels = option::of(proptest::sample::select(&Priority::ALL[..]));
+    let durations = (millis(), millis(), millis());
+    let rest = (option::of(1_u16..=64), option::of(0_u32..3), option::of(any::<bool>()), option::of(any::<bool>()));
+    (option::of(text()), levels, durations, rest, option::of(pairs())).prop_map(
+        |(display_name, priority, (retry_delay, no_progress, download_time), rest, labels)| {
+            let (parallel_files, cost_flags, auto_complete, overwrite) = rest;
+            JobChanges {
+                display_name,
+                priority,
+                minimum_retry_delay_ms: retry_delay,
+                no_progress_timeout_ms: no_progress,
+                maximum_download_time_ms: download_time,
+                parallel_files,
+                cost_flags: cost_flags.map(CostFlags),
+                auto_complete,
+                overwrite,
+                labels,
             }
         },
     )

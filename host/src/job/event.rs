@@ -124,6 +124,49 @@ pub enum EventKind {
     },
 }
 
+impl EventKind {
+    /// The names of all kinds, as they stand in JSON.
+    pub const NAMES: [&str; 15] = [
+        "job_created",
+        "job_modified",
+        "state_changed",
+        "file_transferred",
+        "file_restarted",
+        "attempt_failed",
+        "recovered",
+        "job_transferred",
+        "job_error",
+        "acknowledged",
+        "publication_failed",
+        "cancelled",
+        "decision_applied",
+        "policy_fault",
+        "network_changed",
+    ];
+
+    /// The name of this kind, as it stands in JSON.
+    #[must_use]
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::JobCreated => "job_created",
+            Self::JobModified { .. } => "job_modified",
+            Self::StateChanged { .. } => "state_changed",
+            Self::FileTransferred { .. } => "file_transferred",
+            Self::FileRestarted { .. } => "file_restarted",
+            Self::AttemptFailed { .. } => "attempt_failed",
+            Self::Recovered { .. } => "recovered",
+            Self::JobTransferred => "job_transferred",
+            Self::JobError { .. } => "job_error",
+            Self::Acknowledged { .. } => "acknowledged",
+            Self::PublicationFailed { .. } => "publication_failed",
+            Self::Cancelled { .. } => "cancelled",
+            Self::DecisionApplied { .. } => "decision_applied",
+            Self::PolicyFault { .. } => "policy_fault",
+            Self::NetworkChanged { .. } => "network_changed",
+        }
+    }
+}
+
 /// Why a file began again from 0.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]

@@ -4,20 +4,26 @@
 
 #[cfg(test)]
 pub(crate) mod arbitrary;
+mod changes;
 mod digest;
 mod error;
 mod event;
+mod filter;
 mod id;
+mod idempotency;
 mod properties;
 mod record;
 mod remote_name;
 mod spec;
 mod state;
 
+pub use changes::JobChanges;
 pub use digest::{DigestError, Sha256};
 pub use error::{ErrorCode, ErrorContext, Failure, FailureClass, JobError, Phase, ResponseHeaders};
 pub use event::{Event, EventKind, RestartReason};
+pub use filter::{EventFilter, JobFilter};
 pub use id::{AttemptNumber, DecisionId, FileIndex, JobId, PolicyName, StoreId, StoreIdError, part_file_name};
+pub use idempotency::IdempotencyKey;
 pub use properties::{CostFlags, CostState, Direction, Priority, Properties, PropertyError, limits};
 pub use record::{
     AttemptSummary, FileRecord, FileSummary, FileVersion, Integrity, Intent, JobRecord, PartIdentity, RetryWait,

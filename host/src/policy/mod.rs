@@ -54,7 +54,7 @@ pub use error::PolicyError;
 pub use grants::{Capability, Grants, UnknownCapability};
 pub use guest_state::{JobFacts, NoFacts};
 pub use inspect::{Inspection, inspect};
-pub use registry::{Loaded, Policies};
+pub use registry::{Loaded, Policies, PolicyDirectory, PolicyStatus};
 pub use scan::CONTRACT_VERSION;
 pub use tally::{Answered, FaultReport};
 

@@ -90,6 +90,36 @@ pub struct Loaded {
     pub not_granted: Vec<Capability>,
 }
 
+/// A policy that can be asked, and how it stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PolicyStatus {
+    /// The policy.
+    pub loaded: Loaded,
+    /// Whether it is asked for every job, before the job's own.
+    pub assigned: bool,
+    /// Until when it is set aside for all jobs, if it is.
+    pub quarantined_until: Option<UnixMillis>,
+}
+
+/// Shows the policies of a host, whoever owns them.
+#[derive(Debug, Clone)]
+pub struct PolicyDirectory(Arc<Shared>);
+
+impl PolicyDirectory {
+    /// The policies that can be asked, by name.
+    #[must_use]
+    pub fn list(&self, now: UnixMillis) -> Vec<PolicyStatus> {
+        let assigned = self.0.assigned.read().unwrap_or_else(PoisonError::into_inner).clone();
+        let quarantined = self.0.quarantine().quarantined(now);
+        let status = |loaded: Loaded| PolicyStatus {
+            assigned: assigned.contains(&loaded.name),
+            quarantined_until: quarantined.iter().find(|(digest, _)| *digest == loaded.digest).map(|(_, until)| *until),
+            loaded,
+        };
+        self.0.loaded().into_iter().map(status).collect()
+    }
+}
+
 impl Policies {
     /// Starts the policy thread. Cheap: the engine is made when the first policy is loaded.
     pub fn start(config: PolicyConfig) -> Result<Self, PolicyError> {
@@ -157,10 +187,13 @@ impl Policies {
     /// The policies that can be asked, by name.
     #[must_use]
     pub fn loaded(&self) -> Vec<Loaded> {
-        let entries = self.shared.entries.read().unwrap_or_else(PoisonError::into_inner);
-        let ready =
-            entries.values().filter_map(|entry| if let Entry::Ready(policy) = entry { Some(policy) } else { None });
-        ready.map(|policy| loaded(policy)).collect()
+        self.shared.loaded()
+    }
+
+    /// A view of the policies that others may keep.
+    #[must_use]
+    pub fn directory(&self) -> PolicyDirectory {
+        PolicyDirectory(Arc::clone(&self.shared))
     }
 
     /// The components that are set aside for all jobs, and until when.
@@ -205,6 +238,13 @@ impl Shared {
         // Loads are done one by one, so nobody else makes one meanwhile.
         let engine = Arc::new(PolicyEngine::start()?);
         Ok(Arc::clone(self.engine.get_or_init(|| engine)))
+    }
+
+    fn loaded(&self) -> Vec<Loaded> {
+        let entries = self.entries.read().unwrap_or_else(PoisonError::into_inner);
+        let ready =
+            entries.values().filter_map(|entry| if let Entry::Ready(policy) = entry { Some(policy) } else { None });
+        ready.map(|policy| loaded(policy)).collect()
     }
 
     fn entry(&self, name: &PolicyName) -> Option<Entry> {

@@ -6,13 +6,14 @@
 //! The core holds the header of every job that is not final; files stay in the store. A step is to be committed as a whole before any
 //! of its effects happens. If that fails, memory is ahead of disk: the core is dropped, and a new one is loaded from the store.
 //!
-//! - `commands`: what clients want. `reports`: what workers tell. `conditions`: network, space, time.
+//! - `commands`, `changes`: what clients want. `reports`: what workers tell. `conditions`: network, space, time.
 //! - `admission`: who gets a slot. `failure`, `recovery`: what follows a failed attempt. `ending`: complete and cancel.
 //! - `views`: the questions to policies. `waiting`: what is reported of a job that does not move.
 //! - `job`: a job as the core holds it. `board`: everything else that the core holds.
 
 mod admission;
 mod board;
+mod changes;
 mod commands;
 mod conditions;
 mod ending;
@@ -70,6 +71,7 @@ impl Core {
             Input::Command { request, command } => self.command(request, command),
             Input::Report { job, attempt, report } => self.report(job, attempt, report),
             Input::Answer { job, generation, answer } => self.answer(job, generation, answer),
+            Input::PrefixReplaced { request, job, outcome } => self.prefix_replaced(request, job, outcome),
             Input::NetworkChanged(network) => self.network_changed(network),
             Input::Space { job, bytes_available } => self.space(job, bytes_available),
             Input::Tick => {

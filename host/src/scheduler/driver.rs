@@ -11,12 +11,13 @@
 
 mod batch;
 mod published;
+mod retention;
 mod tasks;
 #[cfg(test)]
 mod tests;
 
 use std::collections::{HashMap, HashSet, VecDeque};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::{broadcast, mpsc, oneshot, watch};
@@ -24,14 +25,18 @@ use tokio::task::JoinHandle;
 
 use self::batch::{BatchBuilder, KeptReader};
 pub(crate) use self::published::{Published, PublishedJob};
+use self::retention::Retention;
+pub use self::retention::RetentionConfig;
 use self::tasks::{TaskWake, Tasks};
-use super::{Command, CommandError, Core, Effect, Input, Reply, RequestId, SchedulerConfig, Step};
+use super::{
+    Command, CommandError, Core, Effect, Input, PrefixOutcome, Reply, RequestId, SchedulerConfig, Step, Write,
+};
 use crate::clock::{BootMillis, Now};
-use crate::host::NumberedEvent;
+use crate::host::{NetworkStatus, NumberedEvent, Turn};
 use crate::job::{Event, EventKind, JobId};
 use crate::network::Network;
 use crate::policy::{FaultReport, Policies};
-use crate::store::{Batch, Store, StoreError};
+use crate::store::{Batch, Replaced, Store, StoreError};
 use crate::transfer::TransferContext;
 
 /// Commands that wait for the driver. A client that finds it full waits; 1,024 is more than one batch can serve.
@@ -57,25 +62,52 @@ pub(crate) struct DriverParts {
     pub(crate) store: Store,
     pub(crate) policies: Policies,
     pub(crate) transfer: Arc<TransferContext>,
+    /// As it is sensed, or taken to be.
     pub(crate) network: Network,
+    pub(crate) network_tx: watch::Sender<NetworkStatus>,
     pub(crate) events_tx: broadcast::Sender<Arc<NumberedEvent>>,
     pub(crate) degraded_tx: watch::Sender<Option<String>>,
     pub(crate) published: Arc<Published>,
+    pub(crate) retention: RetentionConfig,
 }
 
 /// What comes from outside.
 #[derive(Debug)]
 enum Incoming {
-    Command { command: Box<Command>, reply_tx: oneshot::Sender<Result<Reply, CommandError>> },
+    Command { command: Box<Command>, caller: Caller },
     Network(Network),
+    Override(Override),
     Shutdown,
+}
+
+/// Who waits for a reply.
+#[derive(Debug)]
+struct Caller {
+    reply_tx: oneshot::Sender<Result<Reply, CommandError>>,
+    /// Over when the caller is answered.
+    _turn: Option<Turn>,
+}
+
+impl Caller {
+    /// A caller that has left needs no reply; what it asked for is done, or not, all the same.
+    fn answer(self, result: Result<Reply, CommandError>) {
+        let _left = self.reply_tx.send(result);
+    }
+}
+
+/// What an operator says of the network; none takes it back.
+#[derive(Debug)]
+struct Override {
+    network: Option<Network>,
+    reply_tx: oneshot::Sender<Result<(), CommandError>>,
 }
 
 /// Handle of the driver's task.
 #[derive(Debug)]
 pub(crate) struct Driver {
     incoming_tx: mpsc::Sender<Incoming>,
-    task: JoinHandle<()>,
+    /// None once it was joined.
+    task: Mutex<Option<JoinHandle<()>>>,
 }
 
 impl Driver {
@@ -86,13 +118,19 @@ impl Driver {
         running.load().await?;
         #[expect(clippy::disallowed_methods, reason = "the handle owns the task and `shutdown` joins it")]
         let task = tokio::spawn(running.run(incoming_rx));
-        Ok(Self { incoming_tx, task })
+        Ok(Self { incoming_tx, task: Mutex::new(Some(task)) })
     }
 
     /// Hands a command to the core and waits until its effect is durable. Cancel-safe: a caller that leaves loses only the reply.
     pub(crate) async fn command(&self, command: Command) -> Result<Reply, CommandError> {
+        self.command_in_turn(command, None).await
+    }
+
+    /// As [`Driver::command`]; the turn ends with the command, even if its caller leaves.
+    pub(crate) async fn command_in_turn(&self, command: Command, turn: Option<Turn>) -> Result<Reply, CommandError> {
         let (reply_tx, reply_rx) = oneshot::channel();
-        let incoming = Incoming::Command { command: Box::new(command), reply_tx };
+        let caller = Caller { reply_tx, _turn: turn };
+        let incoming = Incoming::Command { command: Box::new(command), caller };
         self.incoming_tx.send(incoming).await.map_err(|_| CommandError::Stopping)?;
         reply_rx.await.unwrap_or(Err(CommandError::Stopping))
     }
@@ -103,10 +141,21 @@ impl Driver {
         let _stopped = self.incoming_tx.send(Incoming::Network(network)).await;
     }
 
-    /// Stops workers at their checkpoints, commits what they report, and joins the task.
-    pub(crate) async fn shutdown(self) {
+    /// Says what the network is to be taken for, whatever is sensed. Durable when this returns.
+    pub(crate) async fn set_network_override(&self, network: Option<Network>) -> Result<(), CommandError> {
+        let (reply_tx, reply_rx) = oneshot::channel();
+        let incoming = Incoming::Override(Override { network, reply_tx });
+        self.incoming_tx.send(incoming).await.map_err(|_| CommandError::Stopping)?;
+        reply_rx.await.unwrap_or(Err(CommandError::Stopping))
+    }
+
+    /// Stops workers at their checkpoints, commits what they report, and joins the task. Only the first call waits for that.
+    pub(crate) async fn shutdown(&self) {
         let _stopped = self.incoming_tx.send(Incoming::Shutdown).await;
-        if let Err(error) = self.task.await {
+        let task = self.task.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(task) = task
+            && let Err(error) = task.await
+        {
             tracing::error!(%error, "the driver ended abnormally");
         }
     }
@@ -156,9 +205,16 @@ enum Wake {
 struct Running {
     parts: DriverParts,
     core: Core,
+    /// As it is sensed, or taken to be.
     network: Network,
+    /// What an operator says instead, as far as it is durable.
+    overridden: Option<Network>,
+    /// What operators said since the last commit.
+    overrides: Vec<Override>,
+    /// What the last commit brought with it, for the batch after it.
+    follow_up: Vec<Input>,
     tasks: Tasks,
-    replies: HashMap<RequestId, oneshot::Sender<Result<Reply, CommandError>>>,
+    callers: HashMap<RequestId, Caller>,
     next_request: u64,
     mode: Mode,
     /// For the facts that policies ask for.
@@ -178,8 +234,11 @@ impl Running {
             parts,
             core,
             network,
+            overridden: None,
+            overrides: Vec::new(),
+            follow_up: Vec::new(),
             tasks,
-            replies: HashMap::new(),
+            callers: HashMap::new(),
             next_request: 0,
             mode: Mode::Working,
             reader: KeptReader::default(),
@@ -193,16 +252,25 @@ impl Running {
         self.core = Core::new(self.parts.config.clone(), random_seed());
         self.to_publish.clear();
         let store = self.parts.store.clone();
-        let jobs = tokio::task::spawn_blocking(move || store.reader()?.jobs_not_final())
+        let read = move || {
+            let reader = store.reader()?;
+            Ok::<_, StoreError>((reader.network_override()?, reader.jobs_not_final()?))
+        };
+        let (overridden, jobs) = tokio::task::spawn_blocking(read)
             .await
             .expect("reading does not panic, and the runtime is not shut down while the driver runs")?;
-        let mut inputs = vec![Input::NetworkChanged(self.network.clone())];
+        self.overridden = overridden;
+        let mut inputs = vec![Input::NetworkChanged(self.network_in_force())];
         inputs.extend(jobs.into_iter().map(|job| Input::Loaded(Box::new(job))));
         inputs.push(Input::LoadingDone);
-        self.process(inputs).await
+        self.work_off(inputs).await?;
+        self.publish_network();
+        Ok(())
     }
 
     async fn run(mut self, mut incoming_rx: mpsc::Receiver<Incoming>) {
+        let parts = &self.parts;
+        let retention = Retention::start(parts.retention.clone(), parts.store.clone(), Arc::clone(&parts.published));
         loop {
             let inputs = self.gather(&mut incoming_rx).await;
             match self.mode {
@@ -210,7 +278,7 @@ impl Running {
                 Mode::Abandoned => {}
                 Mode::Degraded => self.recover().await,
                 Mode::Working | Mode::Draining => {
-                    if let Err(error) = self.process(inputs).await {
+                    if let Err(error) = self.work_off(inputs).await {
                         self.degrade(&error);
                     }
                 }
@@ -219,6 +287,7 @@ impl Running {
                 break;
             }
         }
+        retention.stop().await;
         self.tasks.join().await;
         let policies = self.parts.policies;
         // Dropping joins the policy thread, which may be in the middle of a call.
@@ -290,21 +359,28 @@ impl Running {
     /// Turns what woke the loop into inputs.
     fn take(&mut self, wake: Wake, inputs: &mut Vec<Input>) {
         match wake {
-            Wake::Incoming(Some(Incoming::Command { command, reply_tx })) => {
+            Wake::Incoming(Some(Incoming::Command { command, caller })) => {
                 if !self.mode.is_sound() {
                     let why = self.parts.degraded_tx.borrow().clone().unwrap_or_default();
-                    // A caller that has left needs no reply.
-                    let _left = reply_tx.send(Err(CommandError::Store(why)));
-                    return;
+                    return caller.answer(Err(CommandError::Store(why)));
                 }
                 let request = RequestId(self.next_request);
                 self.next_request += 1;
-                self.replies.insert(request, reply_tx);
+                self.callers.insert(request, caller);
                 inputs.push(Input::Command { request, command: *command });
             }
             Wake::Incoming(Some(Incoming::Network(network))) => {
-                self.network = network.clone();
-                inputs.push(Input::NetworkChanged(network));
+                self.network = network;
+                inputs.push(Input::NetworkChanged(self.network_in_force()));
+            }
+            Wake::Incoming(Some(Incoming::Override(wanted))) => {
+                if !self.mode.is_sound() {
+                    let why = self.parts.degraded_tx.borrow().clone().unwrap_or_default();
+                    let _left = wanted.reply_tx.send(Err(CommandError::Store(why)));
+                    return;
+                }
+                self.overrides.push(wanted);
+                inputs.push(Input::NetworkChanged(self.network_in_force()));
             }
             Wake::Incoming(Some(Incoming::Shutdown) | None) => {
                 self.mode = self.mode.stopping();
@@ -323,9 +399,36 @@ impl Running {
         }
     }
 
+    /// The network that jobs are admitted by.
+    fn network_in_force(&self) -> Network {
+        let overridden = self.overrides.last().map_or(&self.overridden, |wanted| &wanted.network);
+        overridden.as_ref().unwrap_or(&self.network).clone()
+    }
+
+    fn publish_network(&self) {
+        let status = NetworkStatus { network: self.network_in_force(), overridden: self.overridden.is_some() };
+        self.parts.network_tx.send_if_modified(|published| {
+            let changed = *published != status;
+            *published = status;
+            changed
+        });
+    }
+
+    /// A batch, and what its commit brought with it.
+    async fn work_off(&mut self, mut inputs: Vec<Input>) -> Result<(), StoreError> {
+        loop {
+            self.process(inputs).await?;
+            inputs = std::mem::take(&mut self.follow_up);
+            if inputs.is_empty() {
+                return Ok(());
+            }
+        }
+    }
+
     /// One batch: the core, the policies, one transaction, the effects.
     async fn process(&mut self, inputs: Vec<Input>) -> Result<(), StoreError> {
         let mut batch = BatchBuilder::new(self.parts.store.clone(), Arc::clone(&self.reader));
+        batch.write(self.overrides.iter().map(|wanted| Write::NetworkOverride(wanted.network.clone())).collect());
         let mut effects = Vec::new();
         let mut changed = HashSet::new();
         let network_before = self.core.network_generation();
@@ -338,15 +441,20 @@ impl Running {
         let mut events = Vec::new();
         if let Some(batch) = batch.into_batch() {
             match self.parts.store.commit(batch).await {
-                Ok(committed) => events = committed.events,
+                Ok(committed) => {
+                    events = committed.events;
+                    self.follow_up.extend(committed.replaced.into_iter().filter_map(follow_up));
+                }
                 Err(error) => {
                     self.refuse(effects, &error);
                     return Err(error);
                 }
             }
         }
+        self.override_durable();
         if self.core.network_generation() != network_before {
             self.to_publish = self.core.waiting().collect();
+            self.publish_network();
         }
         changed.extend(self.to_publish.drain(..self.to_publish.len().min(PUBLISHED_AT_ONCE)));
         let is_news = !changed.is_empty();
@@ -356,7 +464,7 @@ impl Running {
         // Whoever hears of an event finds the job as it is after it.
         for (number, event) in events {
             // Without a subscriber there is nobody to tell.
-            let _nobody = self.parts.events_tx.send(Arc::new(NumberedEvent { number, event }));
+            let _nobody = self.parts.events_tx.send(Arc::new(NumberedEvent::new(number, event)));
         }
         for effect in effects {
             self.effect(effect);
@@ -387,7 +495,7 @@ impl Running {
                 for FaultReport { policy, decision, fault, detail } in answered.faults {
                     let fault = fault.code().to_owned();
                     let kind = EventKind::PolicyFault { decision, policy, fault, note: detail };
-                    batch.write(vec![super::Write::Journal(Event { at: now.wall, job: Some(job), kind })]);
+                    batch.write(vec![Write::Journal(Event { at: now.wall, job: Some(job), kind })]);
                 }
                 batch.decided(answered.decisions, answered.memos);
                 steps.push_back(self.core.handle(now, Input::Answer { job, generation, answer: answered.answer }));
@@ -401,16 +509,31 @@ impl Running {
             self.parts.published.remove(job);
             return;
         };
-        let progress = self.tasks.progress(job);
-        self.parts.published.set(PublishedJob { record: Arc::new(record.clone()), state, waiting_on, progress });
+        // The cell of a final job is forgotten here, and stays with what was published.
+        let progress = match self.parts.published.get(job) {
+            Some(published) => Arc::clone(&published.progress),
+            None => self.tasks.progress(job),
+        };
+        self.parts.published.set(record, state, waiting_on, progress);
+    }
+
+    /// What operators said of the network is committed.
+    fn override_durable(&mut self) {
+        if let Some(wanted) = self.overrides.last() {
+            self.overridden.clone_from(&wanted.network);
+            for Override { reply_tx, .. } in self.overrides.drain(..) {
+                // A caller that has left needs no reply.
+                let _left = reply_tx.send(Ok(()));
+            }
+            self.publish_network();
+        }
     }
 
     fn effect(&mut self, effect: Effect) {
         match effect {
             Effect::Reply { request, result } => {
-                if let Some(reply_tx) = self.replies.remove(&request) {
-                    // A caller that has left needs no reply; what it asked for is durable all the same.
-                    let _left = reply_tx.send(result);
+                if let Some(caller) = self.callers.remove(&request) {
+                    caller.answer(result);
                 }
             }
             Effect::Forget(job) => self.tasks.forget(job),
@@ -422,9 +545,9 @@ impl Running {
     fn refuse(&mut self, effects: Vec<Effect>, error: &StoreError) {
         for effect in effects {
             if let Effect::Reply { request, .. } = effect
-                && let Some(reply_tx) = self.replies.remove(&request)
+                && let Some(caller) = self.callers.remove(&request)
             {
-                let _left = reply_tx.send(Err(CommandError::Store(error.to_string())));
+                caller.answer(Err(CommandError::Store(error.to_string())));
             }
         }
     }
@@ -435,8 +558,12 @@ impl Running {
         self.parts.degraded_tx.send_replace(Some(error.to_string()));
         self.mode = self.mode.unsound();
         self.tasks.stop_all();
-        for (_, reply_tx) in self.replies.drain() {
+        self.follow_up.clear();
+        for Override { reply_tx, .. } in self.overrides.drain(..) {
             let _left = reply_tx.send(Err(CommandError::Store(error.to_string())));
+        }
+        for (_, caller) in self.callers.drain() {
+            caller.answer(Err(CommandError::Store(error.to_string())));
         }
     }
 
@@ -462,6 +589,13 @@ impl Running {
             }
         }
     }
+}
+
+/// What the core is told of a replacement that a client waits for.
+fn follow_up(replaced: Replaced) -> Option<Input> {
+    let Replaced { job, files, first_unusable, request, unusable: _ } = replaced;
+    let outcome = first_unusable.map_or(PrefixOutcome::Replaced(files), PrefixOutcome::Refused);
+    Some(Input::PrefixReplaced { request: request?, job, outcome })
 }
 
 /// The seed of all decision seeds of this run; each is stored with its decision.

@@ -1,10 +1,13 @@
 //! What the core is told. Plain data, so that inputs can be recorded and replayed.
 
+use std::sync::Arc;
+
 use super::step::Question;
 use crate::clock::UnixMillis;
 use crate::job::{
-    AttemptNumber, ErrorCode, Failure, FileIndex, FileSpec, FileSummary, FileVersion, IllegalTransition, Integrity,
-    JobError, JobId, JobRecord, JobSpec, Origin, PartIdentity, PolicyName, PropertyError, SafeUrl,
+    AttemptNumber, ErrorCode, Failure, FileIndex, FileSpec, FileSummary, FileVersion, IdempotencyKey,
+    IllegalTransition, Integrity, JobChanges, JobError, JobId, JobRecord, JobSpec, Origin, PartIdentity, PolicyName,
+    PropertyError, SafeUrl,
 };
 use crate::network::Network;
 use crate::policy::contract;
@@ -45,6 +48,15 @@ pub enum Input {
         /// What they answered.
         answer: Answer,
     },
+    /// The store tells what became of a [`super::Replacement::AllOrNone`], in the batch after the one that held it.
+    PrefixReplaced {
+        /// Who asked for it.
+        request: RequestId,
+        /// Which job.
+        job: JobId,
+        /// What became of it.
+        outcome: PrefixOutcome,
+    },
     /// The network came, went or changed its cost.
     NetworkChanged(Network),
     /// Free space below the directory that a job waits for, after [`super::Effect::ProbeSpace`].
@@ -63,14 +75,18 @@ pub enum Input {
 /// What a client can want. Checked at the edge: everything in here is within its limits.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Command {
-    /// Create a job, SUSPENDED, with its first files.
+    /// Create a job with its first files.
     Create {
         /// Its id, drawn by the caller.
         job: JobId,
         /// What it is.
         spec: Box<JobSpec>,
-        /// Its first files; may be empty.
+        /// Its first files; may be empty, unless it is to be resumed.
         files: Vec<FileSpec>,
+        /// Whether it is resumed in the same transaction.
+        begin: Begin,
+        /// The key by which a repeated request finds it. A key that the owner has used already stays with its first job.
+        once: Option<IdempotencyKey>,
     },
     /// Add files. Legal in every state that is not final.
     AddFiles {
@@ -96,6 +112,43 @@ pub enum Command {
         /// Its new remote name.
         remote_name: SafeUrl,
     },
+    /// Give every remote name that begins with one text another begin, all or none: durable at once, in force from the next attempt.
+    ReplaceRemotePrefix {
+        /// Which job.
+        job: JobId,
+        /// What they begin with, compared byte by byte. Secret, as remote names are.
+        from: String,
+        /// What they shall begin with. Secret as well.
+        to: String,
+    },
+    /// Change properties. Legal in every state that is not final; takes effect at once, but for what only the next attempt looks at.
+    Modify {
+        /// Which job.
+        job: JobId,
+        /// What changes.
+        changes: Box<JobChanges>,
+        /// The record as the caller saw it: if the job is another by now, nothing is changed.
+        expected: Option<Arc<JobRecord>>,
+    },
+}
+
+/// How a job begins its life.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Begin {
+    /// It waits for the client, as BITS's jobs do.
+    #[default]
+    Suspended,
+    /// It is resumed at once.
+    Resumed,
+}
+
+/// What became of a replacement of prefixes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PrefixOutcome {
+    /// So many files have another remote name now; may be 0.
+    Replaced(u32),
+    /// None has: with the new prefix, the name of this file would be no remote name.
+    Refused(FileIndex),
 }
 
 /// What a client is told, once it is durable.
@@ -116,6 +169,13 @@ pub enum Reply {
         job: Box<JobRecord>,
         /// Part files that could not be deleted: BG_S_UNABLE_TO_DELETE_FILES.
         files_left: u32,
+    },
+    /// The remote names are replaced.
+    PrefixReplaced {
+        /// The job as it is now.
+        job: Box<JobRecord>,
+        /// Files that have another remote name now; may be 0.
+        files_changed: u32,
     },
 }
 
@@ -142,6 +202,19 @@ pub enum CommandError {
     /// A property is out of its limits.
     #[error(transparent)]
     Property(#[from] PropertyError),
+    /// The job is not as the caller saw it.
+    #[error("job {0} has changed meanwhile; read it again")]
+    Changed(JobId),
+    /// A remote name would be none with the new prefix.
+    #[error(
+        "with the new prefix, the remote name of file {file} of job {job} would be no usable URL; no file was changed"
+    )]
+    RemotePrefix {
+        /// Which job.
+        job: JobId,
+        /// The first such file.
+        file: FileIndex,
+    },
     /// The files could not all be given their local names. The job is as it was; those published stay so.
     #[error("failed to complete the job: {}", .0.description)]
     Publication(JobError),
@@ -327,6 +400,19 @@ pub struct WaitingOn {
     pub policy: Option<PolicyName>,
     /// The code that the job's reported error has meanwhile, if the gate makes it TRANSIENT_ERROR.
     pub error: Option<ErrorCode>,
+}
+
+impl Reply {
+    /// The job as it is now.
+    #[must_use]
+    pub fn into_job(self) -> Box<JobRecord> {
+        match self {
+            Self::Job(job)
+            | Self::Completed { job, .. }
+            | Self::Cancelled { job, .. }
+            | Self::PrefixReplaced { job, .. } => job,
+        }
+    }
 }
 
 impl Answer {

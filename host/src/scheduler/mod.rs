@@ -21,10 +21,11 @@ mod step;
 mod timers;
 
 pub use self::core::Core;
+pub use self::driver::RetentionConfig;
 pub use config::SchedulerConfig;
 
 pub use input::{
-    Admission, AdmitAnswer, Answer, Because, Command, CommandError, FileProgress, Input, RecoverAnswer, Recovery,
-    Reply, Report, RequestId, RetryAnswer, WaitingOn,
+    Admission, AdmitAnswer, Answer, Because, Begin, Command, CommandError, FileProgress, Input, PrefixOutcome,
+    RecoverAnswer, Recovery, Reply, Report, RequestId, RetryAnswer, WaitingOn,
 };
-pub use step::{Ask, Assignment, Effect, FileChange, Overwrite, Question, Step, StopReason, Write};
+pub use step::{Ask, Assignment, Effect, FileChange, Overwrite, Question, Replacement, Step, StopReason, Write};

@@ -2,9 +2,10 @@
 
 use super::input::{CommandError, FileProgress, Reply, RequestId};
 use crate::job::{
-    AttemptNumber, DecisionId, Event, FileIndex, FileSpec, Integrity, JobId, JobRecord, PolicyName, RequestHeaders,
-    SafeUrl,
+    AttemptNumber, DecisionId, Event, FileIndex, FileSpec, IdempotencyKey, Integrity, JobId, JobRecord, PolicyName,
+    RequestHeaders, SafeUrl,
 };
+use crate::network::Network;
 use crate::policy::contract;
 
 /// The answer to one input. The driver asks, feeds the answers, commits, and only then lets the effects happen.
@@ -83,7 +84,20 @@ pub enum Write {
         from: String,
         /// The new one.
         to: String,
+        /// What becomes of names that are unusable with the new one.
+        replacement: Replacement,
     },
+    /// The key by which a repeated request finds the job. One that the owner has used already stays with its first job.
+    RememberKey {
+        /// Which job.
+        job: JobId,
+        /// Whose key.
+        owner: String,
+        /// The key.
+        key: IdempotencyKey,
+    },
+    /// What an operator says of the network, until it is taken back.
+    NetworkOverride(Option<Network>),
     /// Other request headers for the job, in place of those that it has.
     ReplaceHeaders {
         /// Which job.
@@ -95,6 +109,21 @@ pub enum Write {
     MarkPublished(JobId),
     /// An entry of the journal. The store numbers it.
     Journal(Event),
+}
+
+/// What becomes of remote names that would be none with a new prefix.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Replacement {
+    /// They stay; all others change.
+    Usable,
+    /// With one of them, no name changes. If any name does, the event is entered into the journal. What became of it is fed back as
+    /// [`super::Input::PrefixReplaced`].
+    AllOrNone {
+        /// Whom to reply to.
+        request: RequestId,
+        /// That the job was modified.
+        event: Event,
+    },
 }
 
 /// A change of one file's row.

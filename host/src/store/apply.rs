@@ -5,10 +5,10 @@ use std::collections::HashMap;
 use rusqlite::Connection;
 
 use super::error::{Problem, Result};
-use super::rows::{decision, event, file, header, job, memo};
+use super::rows::{decision, event, file, header, idempotency, job, memo, meta};
 use super::{Batch, Replaced, change};
-use crate::job::{FileIndex, FileRecord, FileSpec, JobId, RequestHeaders, SafeUrl};
-use crate::scheduler::{FileChange, Write};
+use crate::job::{Event, FileIndex, FileRecord, FileSpec, JobId, RequestHeaders, SafeUrl};
+use crate::scheduler::{FileChange, Replacement, Write};
 
 /// Files read at once when remote names are replaced: a page of them is some hundred KiB.
 const REPLACE_PAGE: u32 = 1000;
@@ -19,8 +19,8 @@ const PROBE: &str = include_str!("sql/probe.sql");
 /// What became of a batch.
 #[derive(Debug, Default)]
 pub(super) struct Applied {
-    /// Numbers of the events, in the order of the batch.
-    pub(super) numbers: Vec<u64>,
+    /// The events with their numbers, in the order of the batch.
+    pub(super) events: Vec<(u64, Event)>,
     pub(super) replaced: Vec<Replaced>,
 }
 
@@ -43,12 +43,24 @@ pub(super) fn batch(connection: &Connection, batch: &Batch) -> Result<Applied> {
                 }
             }
             Write::UpdateFile { job, file, change } => update_file(connection, *job, *file, change)?,
-            Write::ReplaceRemotePrefix { job, from, to } => {
-                applied.replaced.push(replace_remote_prefix(connection, *job, from, to)?);
+            Write::ReplaceRemotePrefix { job, from, to, replacement } => {
+                let prefix = Prefix { job: *job, from, to };
+                applied.replaced.push(match replacement {
+                    Replacement::Usable => prefix.replace(connection, Unusable::Kept)?,
+                    Replacement::AllOrNone { request, event } => {
+                        let replaced = prefix.replace_all_or_none(connection)?;
+                        if replaced.files > 0 {
+                            applied.events.push((event::insert(connection, event)?, event.clone()));
+                        }
+                        Replaced { request: Some(*request), ..replaced }
+                    }
+                });
             }
+            Write::RememberKey { job, owner, key } => idempotency::insert(connection, *job, owner, key)?,
+            Write::NetworkOverride(network) => meta::set_network_override(connection, network.as_ref())?,
             Write::ReplaceHeaders { job, headers } => header::replace(connection, *job, headers)?,
             Write::MarkPublished(job) => file::mark_published(connection, *job)?,
-            Write::Journal(event) => applied.numbers.push(event::insert(connection, event)?),
+            Write::Journal(event) => applied.events.push((event::insert(connection, event)?, event.clone())),
         }
     }
     for decision in &batch.decisions {
@@ -94,23 +106,58 @@ fn change_file(connection: &Connection, job: JobId, record: &mut FileRecord, cha
     file::update(connection, job, record)
 }
 
-/// A name that would be no remote name with the new prefix stays as it is, and is counted.
-fn replace_remote_prefix(connection: &Connection, job: JobId, from: &str, to: &str) -> Result<Replaced> {
-    let mut replaced = Replaced { job, files: 0, unusable: 0 };
-    let mut first = 0;
-    loop {
-        let page = file::with_prefix(connection, job, from, first, REPLACE_PAGE)?;
-        let Some(last) = page.last() else { return Ok(replaced) };
-        first = u64::from(last.index.0) + 1;
-        for mut record in page {
-            let rest = record.remote_name.expose().as_str().strip_prefix(from).unwrap_or_default();
-            match SafeUrl::parse(&format!("{to}{rest}")) {
-                Ok(remote_name) => {
-                    change_file(connection, job, &mut record, FileChange::RemoteName(remote_name))?;
-                    replaced.files += 1;
+/// A begin of remote names, and what it becomes.
+struct Prefix<'a> {
+    job: JobId,
+    from: &'a str,
+    to: &'a str,
+}
+
+/// What happens at a name that would be no remote name with the new prefix.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Unusable {
+    /// It stays as it is, and is counted.
+    Kept,
+    /// It is counted, and no more names are looked at.
+    TheEnd,
+}
+
+impl Prefix<'_> {
+    fn replace(&self, connection: &Connection, unusable: Unusable) -> Result<Replaced> {
+        let mut replaced = Replaced { job: self.job, files: 0, unusable: 0, first_unusable: None, request: None };
+        let mut first = 0;
+        loop {
+            let page = file::with_prefix(connection, self.job, self.from, first, REPLACE_PAGE)?;
+            let Some(last) = page.last() else { return Ok(replaced) };
+            first = u64::from(last.index.0) + 1;
+            for mut record in page {
+                let rest = record.remote_name.expose().as_str().strip_prefix(self.from).unwrap_or_default();
+                match SafeUrl::parse(&format!("{}{rest}", self.to)) {
+                    Ok(remote_name) => {
+                        change_file(connection, self.job, &mut record, FileChange::RemoteName(remote_name))?;
+                        replaced.files += 1;
+                    }
+                    Err(_) => {
+                        replaced.unusable += 1;
+                        replaced.first_unusable.get_or_insert(record.index);
+                        if unusable == Unusable::TheEnd {
+                            return Ok(replaced);
+                        }
+                    }
                 }
-                Err(_) => replaced.unusable += 1,
             }
         }
+    }
+
+    /// Takes back what it did where a name is unusable; the rest of the batch stands.
+    fn replace_all_or_none(&self, connection: &Connection) -> Result<Replaced> {
+        connection.execute_batch("SAVEPOINT prefix")?;
+        let mut replaced = self.replace(connection, Unusable::TheEnd)?;
+        if replaced.first_unusable.is_some() {
+            replaced.files = 0;
+            connection.execute_batch("ROLLBACK TO prefix")?;
+        }
+        connection.execute_batch("RELEASE prefix")?;
+        Ok(replaced)
     }
 }

@@ -163,6 +163,10 @@ impl Problem {
             Self::Refused(detail) => return StoreError::Refused { path, detail },
             Self::Sqlite(error) => error,
         };
+        // Every statement is a constant of this program: but in a migration, one that SQLite can make no sense of meets another schema.
+        if operation != "migrate" && matches!(error, rusqlite::Error::SqlInputError { .. }) {
+            return StoreError::Damaged { path, detail: error.to_string() };
+        }
         match error.sqlite_error_code() {
             Some(ErrorCode::DiskFull) => StoreError::Full { path },
             Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => {

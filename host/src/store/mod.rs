@@ -22,6 +22,7 @@ mod error;
 mod header;
 mod lock;
 mod open;
+mod prune;
 mod reader;
 mod rows;
 mod schema;
@@ -34,16 +35,17 @@ use std::thread::JoinHandle;
 
 use tokio::sync::{mpsc, oneshot};
 
-use crate::job::{Event, JobId, StoreId};
+use crate::clock::UnixMillis;
+use crate::job::{Event, FileIndex, JobId, StoreId};
 use crate::policy::{DecisionRow, Memo};
-use crate::scheduler::Write;
+use crate::scheduler::{RequestId, Write};
 
 pub use check::{CheckReport, Finding, check};
 pub use error::{RowError, StoreError};
-pub use reader::{Counts, Reader};
+pub use reader::{Counts, FilteredEvents, FinalJobs, Reader};
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 use ballast::Ballast;
 use lock::StoreLock;
@@ -114,8 +116,34 @@ pub struct Replaced {
     pub job: JobId,
     /// Files that have another remote name now.
     pub files: u32,
-    /// Files that kept theirs, because with the new prefix it would be no remote name.
+    /// Files that kept theirs, because with the new prefix it would be no remote name. At most 1 where it is all or none.
     pub unusable: u32,
+    /// The first of them.
+    pub first_unusable: Option<FileIndex>,
+    /// Whom to reply to, where it is all or none.
+    pub request: Option<RequestId>,
+}
+
+/// What is no longer kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PruneLimits {
+    /// Final jobs that did not change since.
+    pub jobs_before: UnixMillis,
+    /// Events before that time...
+    pub events_before: UnixMillis,
+    /// ... and those beyond so many, oldest first.
+    pub events_max: u64,
+}
+
+/// What was removed.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Pruned {
+    /// Jobs that are gone, with all that belonged to them. Their events stay as long as other events.
+    pub jobs: Vec<JobId>,
+    /// How many events are gone.
+    pub events: u64,
+    /// There may be more to remove.
+    pub more: bool,
 }
 
 /// How a commit fails when a test wants it to.
@@ -221,6 +249,15 @@ impl Store {
     pub async fn commit(&self, batch: Batch) -> Result<Committed, StoreError> {
         let (reply, answer) = oneshot::channel();
         self.ask(Request::Commit { batch: Box::new(batch), reply }, answer).await
+    }
+
+    /// Removes what is no longer kept, at most some hundred rows, in one transaction. To be called again as long as there is more.
+    ///
+    /// # Errors
+    /// As [`Store::commit`]. Nothing was removed then.
+    pub async fn prune(&self, limits: PruneLimits) -> Result<Pruned, StoreError> {
+        let (reply, answer) = oneshot::channel();
+        self.ask(Request::Prune { limits, reply }, answer).await
     }
 
     /// Opens a connection for reading.

@@ -1,5 +1,6 @@
 //! Reading: connections that cannot write, beside the writer.
 
+use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -9,8 +10,11 @@ use super::connection::{self, Access};
 use super::error::{Problem, Result, StoreError};
 use super::lock::StoreLock;
 use super::rows::file::Stage;
-use super::rows::{decision, event, file, header, job, memo};
-use crate::job::{Event, FileIndex, FileRecord, JobId, JobRecord, PolicyName, RequestHeaders, StoreId};
+use super::rows::{decision, event, file, header, idempotency, job, memo, meta};
+use crate::job::{
+    Event, EventFilter, FileIndex, FileRecord, JobFilter, JobId, JobRecord, PolicyName, RequestHeaders, Sha256, StoreId,
+};
+use crate::network::Network;
 use crate::policy::DecisionRow;
 use crate::policy::contract::Hook;
 
@@ -29,6 +33,27 @@ impl std::fmt::Debug for Reader {
         f.debug_struct("Reader").field("database", &self.database).finish_non_exhaustive()
     }
 }
+
+/// A page of what a filter shows.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FilteredEvents {
+    /// The events with their numbers.
+    pub events: Vec<(u64, Event)>,
+    /// The number up to which was looked: what comes next comes after it. It moves on although nothing matched.
+    pub last_number: u64,
+}
+
+/// A page of final jobs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FinalJobs {
+    /// The jobs, in the order of their ids.
+    pub jobs: Vec<JobRecord>,
+    /// After which job the next page begins; none if there is no more.
+    pub next: Option<JobId>,
+}
+
+/// Rows that one page looks at: a filter that matches little must not keep a reader busy. Some 20 ms.
+const LOOKED_AT_MAX: usize = 5_000;
 
 /// How many rows there are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -119,9 +144,122 @@ impl Reader {
         self.read(|connection| event::after(connection, after, limit, job))
     }
 
-    /// The decisions for a job, oldest first.
-    pub fn decisions(&self, job: JobId) -> std::result::Result<Vec<DecisionRow>, StoreError> {
-        self.read(|connection| decision::of_job(connection, job))
+    /// At most `limit` entries of the journal after number `after` that a filter shows. Looks at a bounded number of entries, and says how
+    /// far it came: there may be more although the page is not full.
+    pub fn events_filtered(
+        &self,
+        after: u64,
+        limit: u32,
+        filter: &EventFilter,
+    ) -> std::result::Result<FilteredEvents, StoreError> {
+        self.read(|connection| {
+            let wanted = usize::try_from(limit).unwrap_or(usize::MAX);
+            let looked_at_max = u32::try_from(LOOKED_AT_MAX.max(wanted)).unwrap_or(u32::MAX);
+            let (mut page, mut labels) = (FilteredEvents { events: Vec::new(), last_number: after }, HashMap::new());
+            let mut left = looked_at_max;
+            while left > 0 && page.events.len() < wanted {
+                // Most filters match most of what is looked at, or next to nothing.
+                let count = limit.max(256).min(left);
+                let found = event::after(connection, page.last_number, count, filter.job)?;
+                let is_last = found.len() < usize::try_from(count).unwrap_or(usize::MAX);
+                for (number, event) in found {
+                    page.last_number = number;
+                    let shown = filter.matches(&event, |job| {
+                        let known = labels.entry(job).or_insert_with(|| job::get(connection, job).ok().flatten());
+                        known.as_ref().map(|job: &JobRecord| job.labels.clone())
+                    });
+                    if shown {
+                        page.events.push((number, event));
+                    }
+                    if page.events.len() == wanted {
+                        return Ok(page);
+                    }
+                }
+                if is_last {
+                    break;
+                }
+                left -= count;
+            }
+            Ok(page)
+        })
+    }
+
+    /// The last entries of the journal about a job, at most `limit`, oldest first.
+    pub fn last_events(&self, job: JobId, limit: u32) -> std::result::Result<Vec<(u64, Event)>, StoreError> {
+        self.read(|connection| event::last_of_job(connection, job, limit))
+    }
+
+    /// The number of the oldest entry of the journal that is kept; the number of the next one if none is kept.
+    pub fn first_event_number(&self) -> std::result::Result<u64, StoreError> {
+        self.read(|connection| match event::first_number(connection)? {
+            Some(number) => Ok(number),
+            None => Ok(event::last_number(connection)? + 1),
+        })
+    }
+
+    /// The number that was given last to an entry of the journal, whether it is kept or not; 0 if none was.
+    pub fn last_event_number(&self) -> std::result::Result<u64, StoreError> {
+        self.read(event::last_number)
+    }
+
+    /// At most `limit` decisions for a job after number `after`, oldest first, each with its number.
+    pub fn decisions(
+        &self,
+        job: JobId,
+        after: u64,
+        limit: u32,
+    ) -> std::result::Result<Vec<(u64, DecisionRow)>, StoreError> {
+        self.read(|connection| decision::of_job(connection, job, after, limit))
+    }
+
+    /// The last decisions for a job, at most `limit`, oldest first.
+    pub fn last_decisions(&self, job: JobId, limit: u32) -> std::result::Result<Vec<(u64, DecisionRow)>, StoreError> {
+        self.read(|connection| decision::last_of_job(connection, job, limit))
+    }
+
+    /// At most `limit` final jobs after `after`, or from the oldest on, that a filter shows. Looks at a bounded number of jobs, and says
+    /// where to go on: there may be more although the page is not full.
+    pub fn final_jobs(
+        &self,
+        filter: &JobFilter,
+        after: Option<JobId>,
+        limit: u32,
+    ) -> std::result::Result<FinalJobs, StoreError> {
+        self.read(|connection| {
+            let wanted = usize::try_from(limit).unwrap_or(usize::MAX);
+            let (mut jobs, mut last, mut left) = (Vec::new(), after, LOOKED_AT_MAX.max(wanted));
+            while left > 0 && jobs.len() < wanted {
+                let count = limit.clamp(1, 256);
+                let page = job::final_after(connection, last, count)?;
+                left = left.saturating_sub(page.len());
+                let is_last = page.len() < usize::try_from(count).unwrap_or(usize::MAX);
+                let end = page.len();
+                for (position, job) in page.into_iter().enumerate() {
+                    last = Some(job.id);
+                    if filter.matches(job.state, &job) {
+                        jobs.push(job);
+                    }
+                    if jobs.len() == wanted {
+                        let next = last.filter(|_| !(is_last && position + 1 == end));
+                        return Ok(FinalJobs { jobs, next });
+                    }
+                }
+                if is_last {
+                    return Ok(FinalJobs { jobs, next: None });
+                }
+            }
+            Ok(FinalJobs { jobs, next: last })
+        })
+    }
+
+    /// The job that was created by a key of its owner, and the digest of the request that it came with.
+    pub fn job_of_key(&self, owner: &str, key: &str) -> std::result::Result<Option<(JobId, Sha256)>, StoreError> {
+        self.read(|connection| idempotency::get(connection, owner, key))
+    }
+
+    /// What an operator said of the network, until it is taken back.
+    pub fn network_override(&self) -> std::result::Result<Option<Network>, StoreError> {
+        self.read(meta::network_override)
     }
 
     /// What a policy remembers of a job for one of its hooks.

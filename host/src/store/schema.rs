@@ -3,6 +3,7 @@
 //! | version | since | what |
 //! |---|---|---|
 //! | 1 | 0.1.0 | jobs, headers, files, journal, decisions, memos |
+//! | 2 | 0.2.0 | idempotency keys; what is being removed; final jobs by id and age; the override of the network in `meta` |
 
 use rusqlite_migration::{M, Migrations};
 
@@ -16,7 +17,7 @@ pub(super) struct Schema {
 impl Schema {
     /// What this program knows.
     pub(super) fn current() -> Self {
-        Self::of(vec![M::up(include_str!("sql/0001_initial.sql"))])
+        Self::of(vec![M::up(include_str!("sql/0001_initial.sql")), M::up(include_str!("sql/0002_host_api.sql"))])
     }
 
     pub(super) fn of(migrations: Vec<M<'static>>) -> Self {

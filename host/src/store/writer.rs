@@ -10,7 +10,7 @@ use super::apply::{self, Applied};
 use super::ballast::Ballast;
 use super::error::{Problem, StoreError};
 use super::lock::StoreLock;
-use super::{Batch, CommitFault, Committed, FailCommit, directory};
+use super::{Batch, CommitFault, Committed, FailCommit, PruneLimits, Pruned, directory, prune};
 use crate::scheduler::Write;
 
 /// Below this, an I/O error is taken for a full disk: SQLite reports a log index that cannot grow as one.
@@ -20,6 +20,7 @@ const FULL_BELOW_BYTES: u64 = 64 << 10;
 #[derive(Debug)]
 pub(super) enum Request {
     Commit { batch: Box<Batch>, reply: oneshot::Sender<Result<Committed, StoreError>> },
+    Prune { limits: PruneLimits, reply: oneshot::Sender<Result<Pruned, StoreError>> },
     Close { reply: oneshot::Sender<Result<(), StoreError>> },
 }
 
@@ -41,6 +42,7 @@ impl Writer {
             match request {
                 // A caller that has gone does not want the answer; what it asked for is done.
                 Request::Commit { batch, reply } => drop(reply.send(self.commit(*batch))),
+                Request::Prune { limits, reply } => drop(reply.send(self.prune(limits))),
                 Request::Close { reply } => {
                     // What is still queued is dropped unanswered, which its callers see as closed.
                     requests.close();
@@ -54,32 +56,32 @@ impl Writer {
         }
     }
 
+    fn prune(&mut self, limits: PruneLimits) -> Result<Pruned, StoreError> {
+        self.transaction(|connection| prune::prune(connection, limits))
+    }
+
     fn commit(&mut self, batch: Batch) -> Result<Committed, StoreError> {
         self.commits += 1;
         let fault = self.fail_commit.as_ref().and_then(|fail| fail.0(self.commits));
-        let mut result = self.transaction(&batch, fault);
+        let mut result = self.transaction(|connection| content(connection, &batch, fault));
         let may_use_ballast = fault.is_none() && adds_no_work(&batch);
         while may_use_ballast && matches!(result, Err(StoreError::Full { .. })) && self.ballast.release() {
-            result = self.transaction(&batch, None);
+            result = self.transaction(|connection| content(connection, &batch, None));
         }
         let applied = result?;
         self.ballast.restore();
-        let events = batch.writes.into_iter().filter_map(|write| match write {
-            Write::Journal(event) => Some(event),
-            _ => None,
-        });
-        Ok(Committed { events: applied.numbers.into_iter().zip(events).collect(), replaced: applied.replaced })
+        Ok(Committed { events: applied.events, replaced: applied.replaced })
     }
 
-    fn transaction(&mut self, batch: &Batch, fault: Option<CommitFault>) -> Result<Applied, StoreError> {
-        let result = Self::try_transaction(&mut self.connection, batch, fault);
+    fn transaction<T>(&mut self, content: impl Fn(&Connection) -> Result<T, Problem>) -> Result<T, StoreError> {
+        let result = Self::try_transaction(&mut self.connection, content);
         if result.is_err() && !self.connection.is_autocommit() {
             // The transaction rolls itself back when it is dropped; this is for a rollback that failed too.
             let _ = self.connection.execute_batch("ROLLBACK");
         }
         result.map_err(|problem| match problem.at("write", &self.database) {
             StoreError::Io { path, .. }
-                if fault.is_none() && directory::available(&path).is_some_and(|bytes| bytes < FULL_BELOW_BYTES) =>
+                if directory::available(&path).is_some_and(|bytes| bytes < FULL_BELOW_BYTES) =>
             {
                 StoreError::Full { path }
             }
@@ -87,19 +89,15 @@ impl Writer {
         })
     }
 
-    fn try_transaction(
+    fn try_transaction<T>(
         connection: &mut Connection,
-        batch: &Batch,
-        fault: Option<CommitFault>,
-    ) -> Result<Applied, Problem> {
+        content: impl Fn(&Connection) -> Result<T, Problem>,
+    ) -> Result<T, Problem> {
         // IMMEDIATE: a transaction that begins by reading and then writes is refused at once where another one writes.
         let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-        let applied = apply::batch(&transaction, batch)?;
-        if let Some(fault) = fault {
-            return Err(fault.into());
-        }
+        let done = content(&transaction)?;
         transaction.commit()?;
-        Ok(applied)
+        Ok(done)
     }
 
     /// Brings the log into the database, so that a closed store is one file.
@@ -121,6 +119,15 @@ impl From<CommitFault> for Problem {
             CommitFault::Io => rusqlite::ffi::SQLITE_IOERR_FSYNC,
         };
         Self::Sqlite(rusqlite::Error::SqliteFailure(rusqlite::ffi::Error::new(code), Some("injected".into())))
+    }
+}
+
+/// The content of a batch's transaction, which fails at its end where a test wants it to.
+fn content(connection: &Connection, batch: &Batch, fault: Option<CommitFault>) -> Result<Applied, Problem> {
+    let applied = apply::batch(connection, batch)?;
+    match fault {
+        Some(fault) => Err(fault.into()),
+        None => Ok(applied),
     }
 }
 

@@ -141,7 +141,7 @@ impl<'a> Screen<'a> {
         match &mut self.view {
             Some(view) => {
                 let crate::api::wire::EventView { number, at, job, kind } = event;
-                view.event(&NumberedEvent { number, event: Event { at: at.0, job, kind } });
+                view.event(&NumberedEvent::new(number, Event { at: at.0, job, kind }));
             }
             None => self.line("event", &event),
         }

@@ -227,7 +227,7 @@ impl Onlooker for Story<'_> {
 
     fn event(&mut self, event: &NumberedEvent) {
         self.requests();
-        let NumberedEvent { number, event } = event;
+        let NumberedEvent { number, event, .. } = event;
         self.decisions.extend(Decision::from_event(event.at, &event.kind));
         match &event.kind {
             _ if self.form == Form::Json => self.printer.json(&JsonLine::Event { number: *number, event }),

@@ -43,7 +43,7 @@ pub(crate) struct ActiveFile {
 
 impl From<&JobSnapshot> for Progress {
     fn from(snapshot: &JobSnapshot) -> Self {
-        let JobSnapshot { record, state, waiting_on, progress } = snapshot;
+        let JobSnapshot { record, state, waiting_on, progress, revision: _ } = snapshot;
         let active: Vec<_> = progress
             .active
             .iter()

@@ -18,7 +18,7 @@ use crate::cli::exit_code::ExitCode;
 use crate::cli::failure::Failure;
 use crate::cli::store::failure as of_store;
 use crate::clock::Now;
-use crate::host::{Host, HostConfig, HostError, NumberedEvent};
+use crate::host::{Host, HostConfig, HostError, NumberedEvent, RetentionConfig};
 use crate::job::limits::DISPLAY_NAME_CHARS_MAX;
 use crate::job::{Direction, EventKind, JobError, JobId, JobRecord, JobSpec, JobState};
 use crate::policy::PolicyConfig;
@@ -66,6 +66,7 @@ async fn run_job(settings: &GetSettings, view: &mut dyn View, begun: Now) -> Res
         policy: PolicyConfig::default(),
         policies: policy::to_load(&settings.policies),
         network: settings.network.clone(),
+        retention: RetentionConfig::default(),
     };
     let host = or_exit(&mut signals, Host::start(config)).await.map_err(of_host)?;
     let resumed = left.is_some();
@@ -271,7 +272,7 @@ impl Watch {
                 return Ok(None);
             }
             for (number, event) in page {
-                if let Some(end) = self.event(&NumberedEvent { number, event }, view) {
+                if let Some(end) = self.event(&NumberedEvent::new(number, event), view) {
                     return Ok(Some(end));
                 }
             }

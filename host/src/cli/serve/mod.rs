@@ -19,7 +19,7 @@ use super::store;
 use crate::api::{Access, Server, Socket, SocketError};
 use crate::client::default_socket;
 use crate::config::{Config, Settings};
-use crate::host::{Host, HostConfig, HostError};
+use crate::host::{Host, HostConfig, HostError, RetentionConfig};
 use crate::network::Network;
 
 /// What the command line and the environment say together.
@@ -74,8 +74,8 @@ async fn serve(plan: Plan) -> Result<(), Failure> {
     let Plan { config: Config { settings, policies, .. }, state_dir, socket, uid } = plan;
     let mut signals = Signals::listen()?;
     let Settings { scheduler, transfer, policy, api } = settings;
-    let network = Network::default();
-    let host = HostConfig { state_dir: state_dir.clone(), scheduler, transfer, policy, policies, network };
+    let (network, retention) = (Network::default(), RetentionConfig::default());
+    let host = HostConfig { state_dir: state_dir.clone(), scheduler, transfer, policy, policies, network, retention };
     let host = Host::start(host).await.map_err(|error| of_host(&error))?;
     let host = Arc::new(host);
     // Only now: whoever has the lock of the state directory may take over a socket that was left behind.

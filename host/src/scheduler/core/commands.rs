@@ -1,26 +1,29 @@
 //! What clients want.
 
-use super::super::input::{Command, CommandError, Reply, RequestId};
+use super::super::input::{Begin, Command, CommandError, Reply, RequestId};
 use super::super::queue::End;
 use super::super::step::{FileChange, StopReason, Write};
 use super::Core;
 use super::board::Board;
 use super::job::{Fallback, Job, Place, Target};
 use crate::job::{
-    AttemptNumber, EventKind, FileIndex, FileSpec, IllegalTransition, Intent, JobId, JobRecord, JobSpec, JobState,
-    SafeUrl, Transition,
+    AttemptNumber, EventKind, FileIndex, FileSpec, IdempotencyKey, IllegalTransition, Intent, JobId, JobRecord,
+    JobSpec, JobState, SafeUrl, Transition,
 };
 
 impl Core {
     pub(super) fn command(&mut self, request: RequestId, command: Command) {
         let id = match &command {
             Command::Create { .. } => {
-                if let Command::Create { job, spec, files } = command {
-                    self.create(request, job, *spec, &files);
+                if let Command::Create { job, spec, files, begin, once } = command {
+                    self.create(request, job, *spec, files, begin, once);
                 }
                 return;
             }
-            Command::AddFiles { job, .. } | Command::SetRemoteName { job, .. } => *job,
+            Command::AddFiles { job, .. }
+            | Command::SetRemoteName { job, .. }
+            | Command::ReplaceRemotePrefix { job, .. }
+            | Command::Modify { job, .. } => *job,
             Command::Suspend(job) | Command::Resume(job) | Command::Complete(job) | Command::Cancel(job) => *job,
         };
         let Some(job) = self.jobs.get_mut(&id) else {
@@ -31,6 +34,8 @@ impl Core {
             Command::Create { .. } => {}
             Command::AddFiles { files, .. } => board.add_files(job, request, files),
             Command::SetRemoteName { file, remote_name, .. } => board.set_remote_name(job, request, file, remote_name),
+            Command::ReplaceRemotePrefix { from, to, .. } => board.replace_remote_prefix(job, request, from, to),
+            Command::Modify { changes, expected, .. } => board.modify(job, request, &changes, expected.as_deref()),
             Command::Suspend(_) => board.suspend(job, request),
             Command::Resume(_) => board.resume(job, request),
             Command::Complete(_) => board.end(job, request, Intent::Complete),
@@ -38,10 +43,21 @@ impl Core {
         }
     }
 
-    fn create(&mut self, request: RequestId, id: JobId, spec: JobSpec, files: &[FileSpec]) {
+    fn create(
+        &mut self,
+        request: RequestId,
+        id: JobId,
+        spec: JobSpec,
+        files: Vec<FileSpec>,
+        begin: Begin,
+        once: Option<IdempotencyKey>,
+    ) {
         if self.jobs.contains_key(&id) {
             let error = CommandError::Store(format!("there is a job {id} already"));
             return self.board.reply(request, Err(error));
+        }
+        if begin == Begin::Resumed && files.is_empty() {
+            return self.board.reply(request, Err(CommandError::Empty(id)));
         }
         let JobSpec { display_name, owner, direction, properties, labels, policies, headers } = spec;
         let record = JobRecord {
@@ -77,17 +93,23 @@ impl Core {
             active_ms: 0,
             intent: None,
         };
-        let mut job = Job::new(record.clone());
-        job.target = target_of(FileIndex(0), files);
-        self.board.step.writes.push(Write::InsertJob { job: Box::new(record.clone()), headers });
+        let mut job = Box::new(Job::new(record.clone()));
+        job.target = target_of(FileIndex(0), &files);
+        let board = &mut self.board;
+        let owner = record.owner.clone();
+        board.step.writes.push(Write::InsertJob { job: Box::new(record), headers });
+        board.step.writes.extend(once.map(|key| Write::RememberKey { job: id, owner, key }));
         if !files.is_empty() {
-            let write = Write::InsertFiles { job: id, first: FileIndex(0), files: files.to_vec() };
-            self.board.step.writes.push(write);
+            board.step.writes.push(Write::InsertFiles { job: id, first: FileIndex(0), files });
         }
-        self.board.journal(&job, EventKind::JobCreated);
-        self.board.changed.insert(id);
-        self.board.reply(request, Ok(Reply::Job(Box::new(record))));
-        self.jobs.insert(id, Box::new(job));
+        board.journal(&job, EventKind::JobCreated);
+        board.changed.insert(id);
+        if begin == Begin::Resumed {
+            board.resume_waiting(&mut job);
+        }
+        let record = board.snapshot(&mut job);
+        board.reply(request, Ok(Reply::Job(record)));
+        self.jobs.insert(id, job);
     }
 }
 
@@ -97,7 +119,7 @@ fn target_of(first: FileIndex, files: &[FileSpec]) -> Option<Target> {
 
 impl Board {
     /// Refuses what would be done to a job that is final, or on its way to a final state.
-    fn check(&self, job: &Job, transition: Transition) -> Result<(), CommandError> {
+    pub(super) fn check(&self, job: &Job, transition: Transition) -> Result<(), CommandError> {
         let illegal = || IllegalTransition { state: job.record.state, transition };
         if job.record.intent.is_some() {
             return Err(illegal().into());

@@ -2,7 +2,7 @@
 
 use super::super::input::{RecoverAnswer, Recovery};
 use super::super::queue::End;
-use super::super::step::Write;
+use super::super::step::{Replacement, Write};
 use super::board::{Board, seconds};
 use super::job::{Asked, Fallback, Job, Mark, Place};
 use crate::job::{
@@ -119,7 +119,8 @@ impl Board {
             match change {
                 Planned::Point(file, remote_name) => self.point_at(job, file, remote_name),
                 Planned::ReplacePrefix(from, to) => {
-                    self.step.writes.push(Write::ReplaceRemotePrefix { job: job.record.id, from, to });
+                    let (job_id, replacement) = (job.record.id, Replacement::Usable);
+                    self.step.writes.push(Write::ReplaceRemotePrefix { job: job_id, from, to, replacement });
                     // Where the job's files lie now only its next worker knows.
                     job.target = None;
                 }

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use crate::job::{FileIndex, FileRecord, FileSummary, JobId, PolicyName};
+use crate::job::{FileIndex, FileRecord, FileSummary, JobId, JobRecord, PolicyName};
 use crate::policy::contract::{FileView, Hook};
 use crate::policy::{DecisionRow, JobFacts, Memo};
 use crate::scheduler::Write;
@@ -18,32 +18,43 @@ pub(super) struct BatchBuilder {
     store: Store,
     reader: KeptReader,
     writes: Vec<Option<Write>>,
-    /// Where the latest `UpdateJob` of each job stands: a header that is written again makes the earlier one needless.
-    job_updates: HashMap<JobId, usize>,
+    /// Where the latest header of each job stands: one that is written again makes the earlier one needless, and one of a new job is
+    /// inserted as it is at the end.
+    headers: HashMap<JobId, usize>,
     decisions: Vec<DecisionRow>,
     memos: Vec<Memo>,
 }
 
 impl BatchBuilder {
     pub(super) fn new(store: Store, reader: KeptReader) -> Self {
-        Self {
-            store,
-            reader,
-            writes: Vec::new(),
-            job_updates: HashMap::new(),
-            decisions: Vec::new(),
-            memos: Vec::new(),
-        }
+        Self { store, reader, writes: Vec::new(), headers: HashMap::new(), decisions: Vec::new(), memos: Vec::new() }
     }
 
     pub(super) fn write(&mut self, writes: Vec<Write>) {
         for write in writes {
-            if let Write::UpdateJob(job) = &write
-                && let Some(earlier) = self.job_updates.insert(job.id, self.writes.len())
-            {
-                self.writes[earlier] = None;
+            match write {
+                Write::UpdateJob(job) => self.update_job(job),
+                write => {
+                    if let Write::InsertJob { job, .. } = &write {
+                        self.headers.insert(job.id, self.writes.len());
+                    }
+                    self.writes.push(Some(write));
+                }
             }
-            self.writes.push(Some(write));
+        }
+    }
+
+    fn update_job(&mut self, job: Box<JobRecord>) {
+        let last = self.writes.len();
+        let earlier = self.headers.entry(job.id).or_insert(last);
+        match self.writes.get_mut(*earlier) {
+            Some(Some(Write::InsertJob { job: inserted, .. })) => *inserted = job,
+            Some(superseded) => {
+                *superseded = None;
+                *earlier = last;
+                self.writes.push(Some(Write::UpdateJob(job)));
+            }
+            None => self.writes.push(Some(Write::UpdateJob(job))),
         }
     }
 

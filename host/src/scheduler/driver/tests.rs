@@ -12,6 +12,7 @@ use tokio::time::timeout;
 use super::*;
 use crate::job::{FileSpec, JobSpec, JobState, LocalName, Properties, SafeUrl, Sha256};
 use crate::policy::PolicyConfig;
+use crate::scheduler::Begin;
 use crate::store::{CommitFault, FailCommit, OpenMode};
 use crate::transfer::TransferSettings;
 
@@ -86,9 +87,11 @@ fn parts(state: &Path, fail_commit: Option<FailCommit>) -> DriverParts {
         policies: Policies::start(PolicyConfig::default()).unwrap(),
         transfer: Arc::new(transfer),
         network: Network::default(),
+        network_tx: watch::Sender::new(NetworkStatus { network: Network::default(), overridden: false }),
         events_tx: broadcast::Sender::new(1024),
         degraded_tx: watch::Sender::new(None),
         published: Arc::new(Published::new()),
+        retention: RetentionConfig::default(),
     }
 }
 
@@ -113,7 +116,8 @@ fn job_of(origin: SocketAddr, target: &Path, paths: &[String]) -> Command {
         policies: Vec::new(),
         headers: crate::job::RequestHeaders::default(),
     };
-    Command::Create { job: JobId::generate(), spec: Box::new(spec), files }
+    let (job, begin) = (JobId::generate(), Begin::Suspended);
+    Command::Create { job, spec: Box::new(spec), files, begin, once: None }
 }
 
 /// Says it again until it is acknowledged, as a client does that was told that the store is full.
@@ -197,7 +201,7 @@ async fn timers_are_looked_at_however_busy_the_host_is() {
     let (incoming_tx, mut incoming_rx) = mpsc::channel(1);
     let (reply_tx, _reply_rx) = oneshot::channel();
     let command = Box::new(Command::Suspend(JobId::generate()));
-    incoming_tx.send(Incoming::Command { command, reply_tx }).await.unwrap();
+    incoming_tx.send(Incoming::Command { command, caller: Caller { reply_tx, _turn: None } }).await.unwrap();
     let inputs = running.gather(&mut incoming_rx).await;
     assert!(inputs.contains(&Input::Tick), "{inputs:?}");
 }
@@ -246,7 +250,7 @@ async fn stop_with_failing_commit(origin: SocketAddr, fails: u64) {
     let _refused = driver.command(Command::Resume(id)).await;
     // The driver has ended by itself if the commit was reached, and ends now otherwise.
     let ended = timeout(Duration::from_secs(2), async {
-        while !driver.task.is_finished() {
+        while !driver.task.lock().unwrap().as_ref().unwrap().is_finished() {
             tokio::task::yield_now().await
         }
     });

@@ -36,7 +36,11 @@ pub(super) fn numbers(connection: &Connection, counts: &mut Counts, findings: &m
         }
         Ok(())
     })?;
-    Ok(Journal { is_complete: first.is_none_or(|first| first == 1) })
+    let given = event::last_number(connection)?;
+    if last.is_some_and(|last| last != given) {
+        findings.add("the journal", format!("its last event is not number {given}, which was given"), RESTORE);
+    }
+    Ok(Journal { is_complete: first.map_or(given == 0, |first| first == 1) })
 }
 
 /// What the journal says of one job.

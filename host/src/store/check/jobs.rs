@@ -34,6 +34,16 @@ pub(super) fn look(job: &JobRecord, sums: &Sums, findings: &mut Findings) {
     }
 }
 
+/// Whether retention has begun to remove a job.
+pub(super) fn is_being_removed(connection: &Connection, job: &JobRecord, findings: &mut Findings) -> Result<bool> {
+    let sql = "SELECT count(*) FROM removal WHERE job_id = ?1";
+    let rows = connection.prepare_cached(sql)?.query_row([job.id.0.as_bytes()], |row| row.get::<_, u32>(0))?;
+    if rows > 0 && !job.state.is_final() {
+        findings.add(format!("job {}", job.id), format!("it is {}, and being removed", job.state.name()), REPORT);
+    }
+    Ok(rows > 0)
+}
+
 fn compare(job: &JobRecord, sums: &Sums, subject: &str, findings: &mut Findings) {
     let mut equal = |what: &str, said: u64, is: u64| {
         if said != is {
@@ -52,6 +62,9 @@ fn compare(job: &JobRecord, sums: &Sums, subject: &str, findings: &mut Findings)
     }
 }
 
+/// Decisions read at once: a page of them is some MiB.
+const DECISIONS_PAGE: u32 = 256;
+
 /// Reads the decisions and headers of a job, for their checksums. Returns the number of decisions.
 pub(super) fn decisions(connection: &Connection, job: JobId, findings: &mut Findings) -> Result<u64> {
     let mut note = |problem: Problem| match problem {
@@ -64,8 +77,18 @@ pub(super) fn decisions(connection: &Connection, job: JobId, findings: &mut Find
     if let Err(problem) = header::of_job(connection, job) {
         note(problem)?;
     }
-    match decision::of_job(connection, job) {
-        Ok(decisions) => Ok(decisions.len() as u64),
-        Err(problem) => note(problem).map(|()| 0),
+    let mut count = 0;
+    let mut last = 0;
+    loop {
+        match decision::of_job(connection, job, last, DECISIONS_PAGE) {
+            Ok(page) => match page.last() {
+                Some((number, _)) => {
+                    last = *number;
+                    count += page.len() as u64;
+                }
+                None => return Ok(count),
+            },
+            Err(problem) => return note(problem).map(|()| count),
+        }
     }
 }

@@ -62,6 +62,8 @@ impl CheckReport {
 const RESTORE: &str = "put a copy of the store back, or begin with a new one";
 /// What to do where this program must have made a mistake.
 const REPORT: &str = "report it with the store: this program should never have written that";
+/// What to do about a damaged override.
+const SET_AGAIN: &str = "set the network again, or take the override back";
 /// What to do about damaged part files: nothing.
 const FETCHED_AGAIN: &str = "nothing: the file begins again from 0 when the job runs";
 
@@ -117,6 +119,7 @@ fn check_connection(connection: &Connection, version: u32, schema: &Schema) -> R
         }
         Ok(())
     })?;
+    host(connection, &mut findings)?;
     let mut counts = Counts::default();
     let journal = events::numbers(connection, &mut counts, &mut findings)?;
     each(connection, rows::job::SELECT_ALL, [], |row| {
@@ -131,11 +134,29 @@ fn check_connection(connection: &Connection, version: u32, schema: &Schema) -> R
         let story = events::of_job(connection, &job, &journal, &mut findings)?;
         let sums = files::of_job(connection, store, &job, &story, &mut findings)?;
         counts.files += sums.files;
-        jobs::look(&job, &sums, &mut findings);
+        // What is left of a job that is being removed does not agree with itself.
+        if !jobs::is_being_removed(connection, &job, &mut findings)? {
+            jobs::look(&job, &sums, &mut findings);
+        }
         counts.decisions += jobs::decisions(connection, job.id, &mut findings)?;
         Ok(())
     })?;
     Ok(CheckReport { store, version, counts, findings: findings.kept, more: findings.more })
+}
+
+/// Reads what is kept beside the jobs, for its checksums.
+fn host(connection: &Connection, findings: &mut Findings) -> Result<(), Problem> {
+    match rows::meta::network_override(connection) {
+        Ok(_) => {}
+        Err(Problem::Row(error)) => findings.add("the network's override", error.to_string(), SET_AGAIN),
+        Err(problem) => return Err(problem),
+    }
+    each(connection, rows::idempotency::SELECT_ALL, [], |row| {
+        if let Err(error) = rows::idempotency::from_row(row) {
+            findings.add("an idempotency key", error.to_string(), RESTORE);
+        }
+        Ok(())
+    })
 }
 
 /// Runs a query, row by row.

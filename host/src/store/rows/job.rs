@@ -1,7 +1,7 @@
 //! Rows of jobs.
 
 use rusqlite::types::ToSqlOutput;
-use rusqlite::{Connection, OptionalExtension as _, Row};
+use rusqlite::{Connection, OptionalExtension as _, Row, params};
 
 use super::{Columns, Read, Table, blob, integer, json, optional, text, write};
 use crate::clock::UnixMillis;
@@ -72,6 +72,9 @@ pub(super) const SELECT_ONE: &str = concat!(include_str!("../sql/job_select.sql"
 pub(crate) const SELECT_ALL: &str = concat!(include_str!("../sql/job_select.sql"), "NOT INDEXED");
 /// 7 and 8 are the final states. NOT INDEXED: a damaged index, which `quick_check` does not see, must not hide a job.
 const SELECT_NOT_FINAL: &str = concat!(include_str!("../sql/job_select.sql"), "NOT INDEXED WHERE state < 7");
+
+const SELECT_FINAL: &str =
+    concat!(include_str!("../sql/job_select.sql"), "WHERE state >= 7 AND id > ?1 ORDER BY id LIMIT ?2");
 
 fn to_columns(job: &JobRecord) -> [ToSqlOutput<'_>; WIDTH] {
     let time = |at: UnixMillis| integer(at.0);
@@ -221,5 +224,17 @@ pub(crate) fn not_final(connection: &Connection) -> Result<Vec<JobRecord>> {
         jobs.push(from_row(row)?);
     }
     jobs.sort_unstable_by_key(|job: &JobRecord| job.id);
+    Ok(jobs)
+}
+
+/// At most `limit` final jobs after `after`, or from the oldest on, in the order of their ids.
+pub(crate) fn final_after(connection: &Connection, after: Option<JobId>, limit: u32) -> Result<Vec<JobRecord>> {
+    let after = after.unwrap_or(JobId(uuid::Uuid::nil()));
+    let mut statement = connection.prepare_cached(SELECT_FINAL)?;
+    let mut rows = statement.query(params![after.0.as_bytes(), limit])?;
+    let mut jobs = Vec::new();
+    while let Some(row) = rows.next()? {
+        jobs.push(from_row(row)?);
+    }
     Ok(jobs)
 }

@@ -7,8 +7,10 @@ pub(super) mod decision;
 pub(super) mod event;
 pub(super) mod file;
 pub(super) mod header;
+pub(super) mod idempotency;
 pub(super) mod job;
 pub(super) mod memo;
+pub(super) mod meta;
 #[cfg(test)]
 mod tests;
 

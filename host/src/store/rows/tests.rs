@@ -116,7 +116,7 @@ proptest! {
             }
             let decision = DecisionRow { job: job.id, ..decision.clone() };
             decision::insert(connection, &decision).unwrap();
-            prop_assert_eq!(decision::of_job(connection, job.id).unwrap(), vec![decision]);
+            prop_assert_eq!(decision::of_job(connection, job.id, 0, 9).unwrap(), vec![(1, decision)]);
             header::insert(connection, job.id, &headers).unwrap();
             prop_assert_eq!(&header::of_job(connection, job.id).unwrap(), &headers);
             for bytes in [b"before".to_vec(), bytes.clone()] {

@@ -5,15 +5,16 @@
 
 use super::*;
 use crate::job::{
-    AttemptSummary, DecisionId, ErrorCode, ErrorContext, FailureClass, FileRecord, Intent, JobError, PolicyName,
-    RestartReason, RetryWait,
+    AttemptSummary, DecisionId, ErrorCode, ErrorContext, FailureClass, FileRecord, IdempotencyKey, Intent, JobError,
+    PolicyName, RestartReason, RetryWait,
 };
+use crate::network::Network;
 use crate::policy::contract::Hook;
 use crate::policy::{DecisionRow, Fault, Memo, Outcome, Source};
 use crate::store::Reader;
 use crate::store::schema::Schema;
 
-const GOLDEN: &[(u32, &[u8])] = &[(1, include_bytes!("golden/v1.db"))];
+const GOLDEN: &[(u32, &[u8])] = &[(1, include_bytes!("golden/v1.db")), (2, include_bytes!("golden/v2.db"))];
 
 fn id(number: u128) -> JobId {
     JobId(uuid::Uuid::from_u128(0x0192_0000_0000_7000_8000_0000_0000_0000 + number))
@@ -98,6 +99,14 @@ fn decision() -> DecisionRow {
     }
 }
 
+fn key() -> IdempotencyKey {
+    IdempotencyKey { key: "a key".into(), request: crate::job::Sha256([8; 32]) }
+}
+
+fn network() -> Network {
+    Network { connected: false, battery_percent: Some(50), ..Network::default() }
+}
+
 /// What the golden stores hold.
 fn content() -> Batch {
     let headers = RequestHeaders(vec![("X-Api-Key".into(), "of the golden store".into())]);
@@ -126,6 +135,8 @@ fn content() -> Batch {
         // The change of origin has dropped them.
         Write::ReplaceHeaders { job: first, headers: headers.clone() },
         Write::UpdateFile { job: first, file: FileIndex(3), change: FileChange::Restarted },
+        Write::RememberKey { job: first, owner: "uid:1000".into(), key: key() },
+        Write::NetworkOverride(Some(network())),
         journal(first, EventKind::JobCreated),
         journal(first, EventKind::StateChanged { from: JobState::Suspended, to: JobState::Queued }),
         journal(first, restarted),
@@ -146,7 +157,7 @@ fn everything(reader: &Reader) -> impl PartialEq + std::fmt::Debug + use<> {
     let files: Vec<FileRecord> = reader.files(id(0), FileIndex(0), 99).unwrap();
     let memo = reader.memo(id(0), &PolicyName("mirrors".into()), Hook::Recovery).unwrap();
     let headers: Vec<_> = jobs.iter().flatten().map(|job| reader.headers(job.id).unwrap().0).collect();
-    let (events, decisions) = (reader.events(0, 99, None).unwrap(), reader.decisions(id(0)).unwrap());
+    let (events, decisions) = (reader.events(0, 99, None).unwrap(), reader.decisions(id(0), 0, 99).unwrap());
     (jobs, files, events, decisions, memo, headers, reader.counts().unwrap())
 }
 
@@ -159,7 +170,13 @@ fn stores_of_every_version_are_read() {
         let directory = tempfile::tempdir().unwrap();
         std::fs::write(directory.path().join("store.db"), bytes).unwrap();
         let store = Store::open(directory.path(), OpenMode::Existing).unwrap().store;
-        assert_eq!(everything(&store.reader().unwrap()), wanted, "version {version}");
+        let reader = store.reader().unwrap();
+        assert_eq!(everything(&reader), wanted, "version {version}");
+        // What there was not in version 1.
+        let since = *version >= 2;
+        let known = reader.job_of_key("uid:1000", "a key").unwrap();
+        assert_eq!(known, since.then_some((id(0), key().request)), "version {version}");
+        assert_eq!(reader.network_override().unwrap(), since.then(network), "version {version}");
     }
 }
 

@@ -46,7 +46,7 @@ pub(super) fn wait<T>(future: impl Future<Output = T>) -> T {
     tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(future)
 }
 
-pub(super) fn a_job() -> JobRecord {
+pub(crate) fn a_job() -> JobRecord {
     JobRecord {
         id: JobId::generate(),
         owner: "uid:1000".into(),

@@ -3,6 +3,7 @@
 use super::*;
 use crate::policy::Memo;
 use crate::policy::contract::Hook;
+use crate::scheduler::{Replacement, RequestId};
 use crate::store::{Found, Replaced};
 
 #[test]
@@ -61,18 +62,54 @@ fn a_prefix_is_replaced_where_it_stands_and_where_a_remote_name_results() {
     writes.push(finished(job.id, 3));
     fixture.commit(writes).unwrap();
     let replace = |from: &str, to: &str| {
-        let write = Write::ReplaceRemotePrefix { job: job.id, from: from.into(), to: to.into() };
+        let replacement = Replacement::Usable;
+        let write = Write::ReplaceRemotePrefix { job: job.id, from: from.into(), to: to.into(), replacement };
         fixture.commit(vec![write]).unwrap().replaced
     };
+    let replaced_of = |files, unusable, first: Option<u32>| Replaced {
+        job: job.id,
+        files,
+        unusable,
+        first_unusable: first.map(FileIndex),
+        request: None,
+    };
     let replaced = replace("http://127.0.0.1:8080/files/", "https://mirror.example/f/");
-    assert_eq!(replaced, [Replaced { job: job.id, files: 2499, unusable: 0 }]);
+    assert_eq!(replaced, [replaced_of(2499, 0, None)]);
     let reader = fixture.store.reader().unwrap();
     let name = |file| reader.file(job.id, FileIndex(file)).unwrap().unwrap();
     assert_eq!(name(2).remote_name.expose().as_str(), "https://mirror.example/f/number-2.bin");
     assert_eq!((name(2).repointed, name(3).repointed), (false, true));
     assert_eq!(name(7).remote_name.expose().as_str(), "http://127.0.0.1:8081/other");
-    assert_eq!(replace("https://mirror", "ftp://mirror"), [Replaced { job: job.id, files: 0, unusable: 2499 }]);
-    assert_eq!(replace("nothing", "else"), [Replaced { job: job.id, files: 0, unusable: 0 }]);
+    assert_eq!(replace("https://mirror", "ftp://mirror"), [replaced_of(0, 2499, Some(0))]);
+    assert_eq!(replace("nothing", "else"), [replaced_of(0, 0, None)]);
+}
+
+#[test]
+fn a_prefix_is_replaced_in_all_names_or_in_none() {
+    let fixture = Fixture::new();
+    let job = a_job();
+    let mut files = some_files(2500);
+    // With a longer prefix it would be too long.
+    let long = "a".repeat(crate::job::limits::URL_BYTES_MAX - "http://127.0.0.1:8080/".len());
+    files[2100].remote_name = format!("http://127.0.0.1:8080/{long}").parse().unwrap();
+    fixture.commit(insert(&job, files)).unwrap();
+    let event = Event { at: UnixMillis(3), job: Some(job.id), kind: EventKind::JobModified { fields: Vec::new() } };
+    let replace = |from: &str, to: &str| {
+        let replacement = Replacement::AllOrNone { request: RequestId(7), event: event.clone() };
+        let prefix = Write::ReplaceRemotePrefix { job: job.id, from: from.into(), to: to.into(), replacement };
+        let committed = fixture.commit(vec![prefix, journal(job.id, EventKind::JobTransferred)]).unwrap();
+        (committed.replaced[0], committed.events.into_iter().map(|(number, _)| number).collect::<Vec<_>>())
+    };
+    let name = |file| fixture.store.reader().unwrap().file(job.id, FileIndex(file)).unwrap().unwrap().remote_name;
+    let (refused, numbers) = replace("http://127.0.0.1:8080/", "http://127.0.0.1:8080/longer/");
+    assert_eq!((refused.files, refused.first_unusable, numbers), (0, Some(FileIndex(2100)), vec![2]));
+    assert_eq!(name(0).expose().path(), "/files/number-0.bin");
+    let (replaced, numbers) = replace("http://127.0.0.1:8080/", "http://127.0.0.1/");
+    assert_eq!((replaced.files, replaced.first_unusable, numbers), (2500, None, vec![3, 4]));
+    assert_eq!(replaced.request, Some(RequestId(7)));
+    assert_eq!(name(2499).expose().as_str(), "http://127.0.0.1/files/number-2499.bin");
+    let (none, numbers) = replace("http://elsewhere/", "http://127.0.0.1/");
+    assert_eq!((none.files, numbers), (0, vec![5]));
 }
 
 #[test]
@@ -108,7 +145,10 @@ fn headers_last_until_a_file_is_pointed_at_another_origin() {
         file: FileIndex(0),
         change: FileChange::RemoteName(url.parse().unwrap()),
     };
-    let replace = |job, from: &str, to: &str| Write::ReplaceRemotePrefix { job, from: from.into(), to: to.into() };
+    let replace = |job, from: &str, to: &str| {
+        let replacement = Replacement::Usable;
+        Write::ReplaceRemotePrefix { job, from: from.into(), to: to.into(), replacement }
+    };
     let headers = RequestHeaders(vec![("X-Key".into(), "secret".into())]);
     let prefix = "http://127.0.0.1:8080/";
     type Move = Box<dyn Fn(JobId) -> Write>;

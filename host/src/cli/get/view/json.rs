@@ -150,7 +150,7 @@ impl Onlooker for Json<'_> {
     }
 
     fn event(&mut self, event: &NumberedEvent) {
-        let NumberedEvent { number, event } = event;
+        let NumberedEvent { number, event, .. } = event;
         let file = file_of(&event.kind);
         let url = file.and_then(|file| self.url(file));
         let local_name = file.and_then(|file| self.local_name(file));

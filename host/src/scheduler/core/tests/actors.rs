@@ -1,15 +1,18 @@
 //! The simulated others: clients, workers, policies, networks. What is open is decided by the operation's dice.
 
+use std::sync::Arc;
+
 use super::harness::{because, defaults, failure, file_spec, progress, spec};
 use super::simulation::{Calm, Simulation};
 use crate::job::{
-    CostState, ErrorCode, FailureClass, FileIndex, FileSummary, Integrity, JobId, Priority, Properties, RestartReason,
-    SafeUrl,
+    CostFlags, CostState, ErrorCode, FailureClass, FileIndex, FileSummary, IdempotencyKey, Integrity, JobChanges,
+    JobId, Priority, Properties, RestartReason, SafeUrl, Sha256,
 };
 use crate::network::{Interface, Network};
 use crate::policy::contract::Change;
 use crate::scheduler::{
-    Admission, AdmitAnswer, Answer, Ask, Command, Effect, Input, Question, RecoverAnswer, Recovery, Report, RetryAnswer,
+    Admission, AdmitAnswer, Answer, Ask, Begin, Command, Effect, Input, Question, RecoverAnswer, Recovery, Report,
+    RetryAnswer,
 };
 
 /// Bytes of every simulated file.
@@ -82,6 +85,24 @@ pub(super) fn absurd(what: u8, roll: u64) -> Report {
     }
 }
 
+/// Other values for some of the properties.
+fn changes(roll: u64) -> JobChanges {
+    let some = |bit: u64| (roll >> bit).is_multiple_of(2);
+    let of = |bit: u64, values: [u64; 4]| values[usize::try_from(roll >> bit & 3).unwrap()];
+    JobChanges {
+        display_name: some(16).then(|| "another name".to_owned()),
+        priority: some(17).then(|| Priority::ALL[usize::try_from(roll >> 18 & 3).unwrap()]),
+        minimum_retry_delay_ms: some(20).then(|| of(21, [0, 7_000, 9_000, 600_000])),
+        no_progress_timeout_ms: some(23).then(|| of(24, [0, 20_000, 1_000_000, 1_000_000])),
+        maximum_download_time_ms: some(26).then(|| of(27, [1, 100_000, 10_000_000, 10_000_000])),
+        parallel_files: some(29).then(|| u16::try_from(of(30, [0, 1, 2, 64])).unwrap()),
+        cost_flags: some(32).then(|| CostFlags(u32::try_from(of(33, [0, 1, 0x40, 0x8000_00FF])).unwrap())),
+        auto_complete: some(35).then(|| some(36)),
+        overwrite: some(37).then(|| some(38)),
+        labels: some(39).then(|| vec![("label".to_owned(), roll.to_string())]),
+    }
+}
+
 impl Simulation {
     pub(super) fn create(&mut self, job: JobId, files: u32) {
         let roll = mix(self.dice);
@@ -94,18 +115,37 @@ impl Simulation {
             auto_complete: (roll / 1024).is_multiple_of(4),
             ..Properties::default()
         };
-        let files = (0..files).map(|file| file_spec(&format!("http://origin{}/{file}", roll % 3))).collect();
-        self.request(job, Command::Create { job, spec: Box::new(spec(properties)), files });
+        let files = (0..files).map(|file| file_spec(&format!("http://origin{}/{file}", roll % 3)));
+        let files: Vec<_> = files.collect();
+        let begin = if (roll / 4096).is_multiple_of(3) { Begin::Resumed } else { Begin::Suspended };
+        let key = IdempotencyKey { key: (roll / 16_384 % 4).to_string(), request: Sha256([0; 32]) };
+        let once = (roll / 8192).is_multiple_of(2).then_some(key);
+        self.request(job, Command::Create { job, spec: Box::new(spec(properties)), files, begin, once });
     }
 
     pub(super) fn command(&self, job: JobId, what: u8) -> Command {
         let roll = mix(self.dice ^ 1);
-        match what % 8 {
+        match what % 12 {
             0..=2 => Command::Resume(job),
             3 => Command::Suspend(job),
             4 => Command::Complete(job),
             5 => Command::Cancel(job),
             6 => Command::AddFiles { job, files: vec![file_spec(&format!("http://origin{}/x", roll % 3))] },
+            7 => {
+                // Now and then to what is no remote name.
+                let to = ["http://origin1/", "https://origin3/", "origin", "ftp://origin0/"]
+                    [usize::try_from(roll % 4).unwrap()];
+                Command::ReplaceRemotePrefix { job, from: format!("http://origin{}/", roll / 4 % 3), to: to.into() }
+            }
+            8..=10 => Command::Modify {
+                job,
+                changes: Box::new(changes(roll)),
+                expected: match roll / 2_048 % 4 {
+                    0 => self.core.job(&job).cloned().map(Arc::new),
+                    1 => self.store.jobs.values().next().cloned().map(Arc::new),
+                    _ => None,
+                },
+            },
             _ => {
                 let remote_name = SafeUrl::parse(&format!("http://origin{}/y", roll % 4)).unwrap();
                 Command::SetRemoteName { job, file: FileIndex(u32::try_from(roll % 5).unwrap()), remote_name }

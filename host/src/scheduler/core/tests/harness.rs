@@ -14,8 +14,9 @@ use crate::job::{
 };
 use crate::network::Network;
 use crate::scheduler::{
-    Admission, AdmitAnswer, Answer, Ask, Assignment, Because, Command, CommandError, Effect, FileChange, FileProgress,
-    Input, Question, RecoverAnswer, Recovery, Reply, Report, RequestId, RetryAnswer, SchedulerConfig, Step, Write,
+    Admission, AdmitAnswer, Answer, Ask, Assignment, Because, Begin, Command, CommandError, Effect, FileChange,
+    FileProgress, Input, PrefixOutcome, Question, RecoverAnswer, Recovery, Replacement, Reply, Report, RequestId,
+    RetryAnswer, SchedulerConfig, Step, Write,
 };
 
 /// What a store keeps, in maps.
@@ -24,6 +25,9 @@ pub(super) struct ModelStore {
     pub(super) jobs: BTreeMap<JobId, JobRecord>,
     pub(super) files: BTreeMap<(JobId, u32), ModelFile>,
     pub(super) journal: Vec<(Option<JobId>, EventKind)>,
+    pub(super) keys: BTreeMap<(String, String), JobId>,
+    /// What became of replacements that clients wait for.
+    pub(super) replaced: VecDeque<Input>,
 }
 
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
@@ -72,12 +76,46 @@ impl ModelStore {
                     FileChange::RemoteName(name) => row.remote_name = Some(name.clone()),
                 }
             }
-            Write::ReplaceRemotePrefix { .. } | Write::ReplaceHeaders { .. } => {}
+            Write::ReplaceRemotePrefix { job, from, to, replacement } => {
+                self.replace_prefix(*job, from, to, replacement)
+            }
+            Write::RememberKey { owner, key, job } => {
+                self.keys.entry((owner.clone(), key.key.clone())).or_insert(*job);
+            }
+            Write::ReplaceHeaders { .. } | Write::NetworkOverride(_) => {}
             Write::MarkPublished(id) => {
                 let of_job = self.files.range_mut((*id, 0)..=(*id, u32::MAX));
                 of_job.filter(|(_, file)| file.finished).for_each(|(_, file)| file.published = true);
             }
             Write::Journal(event) => self.journal.push((event.job, event.kind.clone())),
+        }
+    }
+}
+
+impl ModelStore {
+    fn replace_prefix(&mut self, id: JobId, from: &str, to: &str, replacement: &Replacement) {
+        let (mut names, mut refused) = (Vec::new(), None);
+        for ((_, index), file) in self.files.range((id, 0)..=(id, u32::MAX)) {
+            let name = file.remote_name.as_ref().map_or("", |name| name.expose().as_str());
+            match name.strip_prefix(from).map(|rest| SafeUrl::parse(&format!("{to}{rest}"))) {
+                Some(Ok(name)) => names.push((*index, name)),
+                Some(Err(_)) => refused = refused.or(Some(FileIndex(*index))),
+                None => {}
+            }
+        }
+        let mut files = u32::try_from(names.len()).unwrap();
+        if let Replacement::AllOrNone { request, event } = replacement {
+            if refused.is_some() {
+                (files, names) = (0, Vec::new());
+            }
+            if files > 0 {
+                self.journal.push((event.job, event.kind.clone()));
+            }
+            let outcome = refused.map_or(PrefixOutcome::Replaced(files), PrefixOutcome::Refused);
+            self.replaced.push_back(Input::PrefixReplaced { request: *request, job: id, outcome });
+        }
+        for (index, name) in names {
+            self.files.get_mut(&(id, index)).unwrap().remote_name = Some(name);
         }
     }
 }
@@ -264,6 +302,9 @@ impl World {
             }
         }
         assert_eq!(self.core.board.illegal, 0, "an illegal transition was tried");
+        if let Some(input) = self.store.replaced.pop_front() {
+            self.feed(input);
+        }
     }
 
     pub(super) fn command(&mut self, command: Command) -> Option<Result<Reply, CommandError>> {
@@ -290,7 +331,8 @@ impl World {
     pub(super) fn create(&mut self, number: u128, files: u32, properties: Properties) -> JobId {
         let job = job_id(number);
         let files = (0..files).map(|file| file_spec(&format!("http://origin/{file}?secret"))).collect();
-        self.command(Command::Create { job, spec: Box::new(spec(properties)), files }).unwrap().unwrap();
+        let (spec, begin) = (Box::new(spec(properties)), Begin::Suspended);
+        self.command(Command::Create { job, spec, files, begin, once: None }).unwrap().unwrap();
         job
     }
 

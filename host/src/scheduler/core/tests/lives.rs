@@ -3,7 +3,7 @@
 use super::harness::{World, checkpoint, defaults, fatal, file_done, file_spec, job_id, properties, spec, transient};
 use crate::job::{JobState, Properties, SafeUrl};
 use crate::scheduler::{
-    Answer, Command, CommandError, Effect, FileChange, Reply, Report, SchedulerConfig, StopReason, Write,
+    Answer, Begin, Command, CommandError, Effect, FileChange, Reply, Report, SchedulerConfig, StopReason, Write,
 };
 
 fn world() -> World {
@@ -85,7 +85,8 @@ fn jobs_that_do_not_exist_are_not_found() {
         assert_eq!(world.command(command), Some(Err(CommandError::NotFound(job))));
     }
     world.create(9, 1, properties());
-    let again = Command::Create { job, spec: Box::new(spec(properties())), files: vec![] };
+    let again =
+        Command::Create { job, spec: Box::new(spec(properties())), files: vec![], begin: Begin::Suspended, once: None };
     assert!(matches!(world.command(again), Some(Err(CommandError::Store(_)))));
 }
 

@@ -32,7 +32,7 @@ pub(super) enum Trust {
 #[derive(Debug)]
 pub(super) struct Simulation {
     config: SchedulerConfig,
-    core: Core,
+    pub(super) core: Core,
     now: Now,
     pub(super) store: ModelStore,
     pub(super) workers: BTreeMap<JobId, LiveWorker>,
@@ -225,6 +225,9 @@ impl Simulation {
     /// Feeds an input and, if the driver can be trusted, every answer that it needs.
     pub(super) fn feed(&mut self, input: Input) {
         self.step(input);
+        while let Some(replaced) = self.store.replaced.pop_front() {
+            self.step(replaced);
+        }
         while self.trust == Trust::Full
             && let Some(ask) = self.open_asks.pop_front()
         {
@@ -306,6 +309,12 @@ impl Simulation {
 
     /// Whatever holds at any time.
     fn check(&mut self) {
+        // A running job whose level was changed has a slot of its new one, unless it was told to make way.
+        for (id, worker) in &mut self.workers {
+            if worker.told_to_stop.is_none() {
+                worker.priority = self.store.jobs[id].properties.priority;
+            }
+        }
         assert_eq!(self.core.board.illegal, 0, "an illegal transition was tried");
         for foreground in [true, false] {
             let of_pool = |worker: &&LiveWorker| (worker.priority == Priority::Foreground) == foreground;
