@@ -95,7 +95,7 @@ async fn list(State(app): State<App>, uri: Uri) -> Result<Response, Refusal> {
     let mut jobs = app.host.jobs();
     jobs.retain(|job| {
         after.is_none_or(|after| job.record.id > after)
-            && (states.is_empty() || states.contains(&job.state))
+            && if states.is_empty() { !job.state.is_final() } else { states.contains(&job.state) }
             && (priorities.is_empty() || priorities.contains(&job.record.properties.priority))
             && labels.match_all(&job.record)
     });
