@@ -50,6 +50,22 @@ pub struct HostConfig {
     pub retention: RetentionConfig,
 }
 
+impl HostConfig {
+    /// A host in this directory, with every setting at its default and no policy but the built-in one.
+    #[must_use]
+    pub fn new(state_dir: impl Into<PathBuf>) -> Self {
+        Self {
+            state_dir: state_dir.into(),
+            scheduler: SchedulerConfig::default(),
+            transfer: TransferSettings::default(),
+            policy: PolicyConfig::default(),
+            policies: Vec::new(),
+            network: Network::default(),
+            retention: RetentionConfig::default(),
+        }
+    }
+}
+
 /// A policy that a host is started with.
 #[derive(Debug, Clone)]
 pub struct PolicyToLoad {

@@ -1,9 +1,11 @@
 //! The tests, one file for each theme.
 
 mod catalogue;
+mod cli_daemon;
 mod demo;
 mod disk;
 mod encodings;
+mod examples;
 mod fetch;
 mod guests;
 mod hostile_guests;

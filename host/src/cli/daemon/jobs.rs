@@ -78,6 +78,9 @@ fn done(progress: &JobProgress) -> String {
 /// Why it does not move, in a few words.
 fn why(job: &JobView) -> String {
     match (&job.error, &job.waiting_on) {
+        (Some(error), Some(waiting)) if waiting.code == "retry_delay" => {
+            format!("{}: {}", waiting_for(&waiting.code), names::error_text(error))
+        }
         (_, Some(waiting)) if waiting.detail.is_empty() => waiting_for(&waiting.code).to_owned(),
         (_, Some(waiting)) => format!("{}: {}", waiting_for(&waiting.code), waiting.detail),
         (Some(error), None) => names::error_text(error),

@@ -19,7 +19,7 @@ use crate::cli::units::{bytes, files, millis};
 use crate::client::{ClientError, EventFilter, EventStart, StreamItem, Tagged};
 use crate::clock::Now;
 use crate::host::NumberedEvent;
-use crate::job::{Event, JobId, JobState};
+use crate::job::{Event, EventKind, JobId, JobState};
 
 /// Between two readings of the progress of a running job: smooth to the eye.
 const PACE: Duration = Duration::from_millis(200);
@@ -139,6 +139,8 @@ impl<'a> Screen<'a> {
 
     fn event(&mut self, event: crate::api::wire::EventView) {
         match &mut self.view {
+            // The last words say it, and what is to be done then.
+            Some(_) if matches!(event.kind, EventKind::StateChanged { to: JobState::Transferred, .. }) => {}
             Some(view) => {
                 let crate::api::wire::EventView { number, at, job, kind } = event;
                 view.event(&NumberedEvent::new(number, Event { at: at.0, job, kind }));

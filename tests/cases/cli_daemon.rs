@@ -1,0 +1,240 @@
+//! The commands that speak to a daemon: what each prints on a pipe, as JSON, and on a terminal, and how it ends.
+
+use std::process::Command;
+use std::time::Duration;
+
+use serde_json::Value;
+
+use super::fetch::{DONE, INTERRUPTED, JOB_FAILED, USAGE};
+use crate::origin::{Fault, File, Gate, On, Origin};
+use crate::rig::{Backhaul, Daemon, Running, assert_absent, assert_published, names_in};
+
+/// Documented exit codes.
+const CANCELLED: i32 = 3;
+const NOT_FOUND: i32 = 66;
+const UNAVAILABLE: i32 = 69;
+const REFUSED: i32 = 77;
+
+const MIB: u64 = 1 << 20;
+const LIMIT: Duration = Duration::from_secs(60);
+
+/// A suspended job of one file at the origin.
+fn job(daemon: &Daemon, origin: &Origin, more: &[&str]) -> String {
+    let url = origin.url("/f");
+    let words = ["job", "create", url.as_str(), "-d", "."].into_iter().chain(more.iter().copied());
+    let finished = daemon.run(words);
+    assert_eq!(finished.stdout.len(), 1, "the id alone expected: {finished}");
+    finished.stdout[0].clone()
+}
+
+fn origin() -> Origin {
+    let origin = Origin::start();
+    origin.file("/f", File::seeded(1, 3 * MIB));
+    origin
+}
+
+/// The fields of a command's one line.
+#[track_caller]
+fn fields<'a>(daemon: &Daemon, words: impl IntoIterator<Item = &'a str>) -> Vec<String> {
+    let finished = daemon.run(words);
+    assert_eq!(finished.stdout.len(), 1, "one line expected: {finished}");
+    finished.stdout[0].split('\t').map(str::to_owned).collect()
+}
+
+#[test]
+fn a_job_is_created_listed_shown_and_brought_to_its_end() {
+    let (origin, daemon) = (origin(), Daemon::start());
+    let id = job(&daemon, &origin, &["--label", "batch=7", "--priority", "high", "--name", "a\tname"]);
+    let listed = fields(&daemon, ["job", "list"]);
+    assert_eq!((&listed[0], &listed[1], &listed[2], listed.len()), (&id, &"suspended".into(), &"high".into(), 10));
+    assert_eq!(listed[8], "a\u{fffd}name", "a tab in a name would be another field");
+    assert_eq!(fields(&daemon, ["job", "list", "--label", "batch=7", "--state", "suspended"])[0], id);
+    assert_eq!(daemon.run(["job", "list", "--label", "batch=8"]).stdout, [""; 0]);
+    let end = &id[id.len() - 8..];
+    let shown = daemon.json(["job", "show", end]);
+    assert_eq!((shown["id"].as_str(), &shown["labels"]["batch"]), (Some(id.as_str()), &Value::from("7")));
+    let text = daemon.run(["job", "show", &id]).stdout.join("\n");
+    assert!(text.contains("priority\thigh") && text.contains("labels\tbatch=7"), "{text}");
+    let file = fields(&daemon, ["job", "files", end]);
+    assert_eq!((file[0].as_str(), &file[4], &file[5]), ("0", &daemon.out("f"), &origin.url("/f")));
+    assert_eq!(fields(&daemon, ["job", "resume", end])[0], id);
+    daemon.command(["job", "watch", end]).run().expect_code(DONE);
+    assert_absent(daemon.out("f"));
+    let completed = daemon.json(["job", "complete", end]);
+    assert_eq!((&completed["state"], &completed["partial"]), (&Value::from("acknowledged"), &Value::from(false)));
+    assert_published(daemon.out("f"), origin.content("/f"));
+    assert_eq!(daemon.run(["job", "list"]).stdout, [""; 0]);
+    assert_eq!(daemon.json(["job", "show", &id])["state"], "acknowledged", "the whole id finds a job at its end");
+    daemon.command(["job", "show", end]).run().expect_code(NOT_FOUND);
+    let finished = daemon.command(["job", "resume", &id, "--json"]).run().expect_code(REFUSED);
+    assert!(finished.output().contains("invalid_state"), "{finished}");
+}
+
+#[test]
+fn create_waits_for_the_end_and_takes_lists_as_get_does() {
+    let (origin, daemon) = (Origin::start(), Daemon::start());
+    let contents = ["/a", "/b"].map(|path| origin.file(path, File::seeded(2, MIB)));
+    let list = format!("{} new/a sha256={}\n{} b\n", origin.url("/a"), contents[0].sha256(), origin.url("/b"));
+    std::fs::write(daemon.out("list"), list).unwrap();
+    let words = ["job", "create", "-i", "list", "-d", ".", "-j", "2", "--auto-complete", "--resume", "--wait"];
+    let finished = daemon.run(words);
+    assert!(finished.stderr.join("\n").contains("completed: 2 of 2 files"), "{finished}");
+    assert_published(daemon.out("new/a"), contents[0]);
+    assert_published(daemon.out("b"), contents[1]);
+}
+
+#[test]
+fn json_of_a_watch_tells_events_progress_and_the_job() {
+    let (origin, daemon) = (origin(), Daemon::start());
+    origin.throttle(Some(4 * MIB));
+    let url = origin.url("/f");
+    let finished = daemon.run(["job", "create", &url, "-d", ".", "--resume", "--wait", "--json"]);
+    let lines = finished.json();
+    assert_eq!(
+        (&lines[0]["type"], &lines[0]["display_name"]),
+        (&"download".into(), &"f".into()),
+        "the job first: {finished}"
+    );
+    let of = |kind: &str| lines.iter().filter(|line| line["type"] == kind).count();
+    assert!(of("event") > 2 && of("progress") > 0 && of("job") == 1, "{finished}");
+    let last = lines.last().unwrap();
+    assert_eq!((&last["type"], &last["state"]), (&"job".into(), &"transferred".into()), "{finished}");
+    let kinds: Vec<_> = lines.iter().filter_map(|line| line["kind"].as_str()).collect();
+    assert!(kinds.contains(&"file_transferred") && kinds.contains(&"job_transferred"), "{kinds:?}");
+}
+
+#[test]
+fn a_watch_ends_with_the_job_or_with_a_signal() {
+    let (origin, daemon) = (origin(), Daemon::start());
+    origin.file("/gone", File::seeded(1, MIB));
+    origin.fault("/gone", On::Every, Fault::status(404));
+    let gone = origin.url("/gone");
+    let finished = daemon.command(["job", "create", &gone, "-d", ".", "-r", "-w"]).run().expect_code(JOB_FAILED);
+    assert!(finished.stderr.join("\n").contains("http (0x80190194)"), "{finished}");
+    let gate = Gate::shut();
+    origin.fault("/f", On::Every, Fault::HoldHead(gate.clone()));
+    let id = job(&daemon, &origin, &["--resume", "--priority", "foreground"]);
+    let watching = || daemon.command(["job", "watch", &id, "--json"]).start();
+    let watch = watching();
+    origin.wait("request", LIMIT, |log| log.iter().any(|row| row.path() == "/f"));
+    daemon.run(["job", "suspend", &id]);
+    watch.wait_stdout("suspension", LIMIT, |line| line.contains(r#""to":"suspended""#));
+    watch.signal(rustix::process::Signal::INT);
+    watch.finish(LIMIT).expect_code(INTERRUPTED);
+    let watch = watching();
+    daemon.run(["job", "cancel", &id]);
+    watch.finish(LIMIT).expect_code(CANCELLED);
+}
+
+#[test]
+fn why_tells_the_story_with_its_failures() {
+    let (origin, daemon) = (origin(), Daemon::start());
+    origin.fault("/f", On::Nth(1), Fault::status(503));
+    let id = job(
+        &daemon,
+        &origin,
+        &["--resume", "--minimum-retry-delay", "0", "--wait"]
+            .into_iter()
+            .filter(|word| *word != "--wait")
+            .collect::<Vec<_>>(),
+    );
+    daemon.command(["job", "watch", &id]).run().expect_code(DONE);
+    let story = daemon.run(["job", "why", &id]).stdout.join("\n");
+    let parts = [
+        "the job was created",
+        "from queued to connecting",
+        "an attempt failed: http 503",
+        "decided about the retry",
+        "is whole: 3.0 MiB",
+        "everything is here",
+        "was asked about",
+    ];
+    let places: Vec<_> = parts[..6].iter().map(|part| story.find(part)).collect();
+    assert!(places.iter().all(Option::is_some) && places.is_sorted(), "{places:?} in {story}");
+    assert!(story.contains(parts[6]) && story.contains("file f") || story.contains("f is whole"), "{story}");
+    let why = daemon.json(["job", "why", &id]);
+    assert_eq!(why["state"], "transferred");
+    assert!(why["events"].as_array().unwrap().len() > 5);
+}
+
+#[test]
+fn files_are_added_and_what_is_wrong_is_named() {
+    let (origin, daemon) = (origin(), Daemon::start());
+    let id = daemon.run(["job", "create"]).stdout[0].clone();
+    let finished = daemon.command(["job", "resume", &id]).run().expect_code(REFUSED);
+    assert!(finished.stderr.join("\n").contains("empty, 0x80200003"), "{finished}");
+    let url = origin.url("/f");
+    assert_eq!(daemon.json(["job", "add-file", &id, &url])["progress"]["files_total"], 1);
+    daemon.command(["job", "add-file", &id]).run().expect_code(USAGE);
+    daemon.command(["job", "add-file", "01234567-89ab-7def-8123-456789abcdef", &url]).run().expect_code(NOT_FOUND);
+    for (word, code) in [("nonsense", USAGE), ("12345", USAGE), ("abcdef0123456789", NOT_FOUND)] {
+        let finished = daemon.command(["job", "show", word]).run().expect_code(code);
+        assert!(finished.stderr.join("\n").contains(word), "{finished}");
+    }
+    // One wrong id keeps the others from nothing, and is the exit code.
+    daemon.command(["job", "suspend", "abcdef0123456789", &id]).run().expect_code(NOT_FOUND);
+    assert_eq!(names_in(daemon.out_dir()), [""; 0]);
+}
+
+#[test]
+fn events_are_read_and_followed() {
+    let (origin, daemon) = (origin(), Daemon::start());
+    let first = job(&daemon, &origin, &[]);
+    let follow = daemon.command(["events", "--follow", "--after", "0", "--json"]).start();
+    follow.wait_stdout("old event", LIMIT, |line| line.contains("job_created"));
+    let second = daemon.json(["job", "create", "--label", "x=y"])["id"].as_str().unwrap().to_owned();
+    follow.wait_stdout("new event", LIMIT, |line| line.contains(&second));
+    follow.signal(rustix::process::Signal::TERM);
+    let finished = follow.finish(LIMIT).expect_code(INTERRUPTED);
+    let numbers: Vec<_> = finished.json().iter().map(|event| event["number"].as_u64().unwrap()).collect();
+    assert!(numbers.is_sorted_by(|one, next| one < next), "{numbers:?}");
+    let all = daemon.run(["events"]);
+    let created =
+        |job: &str| all.stdout.iter().filter(|line| line.contains(job) && line.contains("job_created")).count();
+    assert_eq!((created(&first), created(&second)), (1, 1), "{all}");
+    assert_eq!(fields(&daemon, ["events", "--job", &second, "--kind", "job_created"])[3], "job_created");
+    assert_eq!(fields(&daemon, ["events", "--label", "x=y", "--kind", "job_created"])[2], second);
+    let finished = daemon.command(["events", "--kind", "nonsense"]).run().expect_code(REFUSED);
+    assert!(finished.stderr.join("\n").contains("state_changed"), "the kinds are named: {finished}");
+}
+
+#[test]
+fn without_a_daemon_the_socket_is_named() {
+    for words in [&["job", "list"][..], &["events"], &["events", "--follow"], &["network", "show"]] {
+        let finished = Backhaul::new().args(words.iter().copied()).args(["--socket", "/nonexistent/s", "--json"]).run();
+        let finished = finished.expect_code(UNAVAILABLE);
+        assert!(finished.stderr.join("\n").contains("/nonexistent/s") && finished.output().contains("backhaul serve"));
+        assert_eq!(finished.json()[0]["exit_code"], UNAVAILABLE, "{finished}");
+    }
+}
+
+#[test]
+fn completions_are_printed_for_each_shell() {
+    for shell in ["bash", "zsh", "fish"] {
+        let finished = Backhaul::new().args(["completions", shell]).run().expect_code(DONE);
+        assert!(finished.output().contains("add-file"), "{shell}: {finished}");
+    }
+}
+
+/// On a pseudo-terminal, which Python brings along: bars are drawn, and tables have heads.
+#[test]
+fn a_terminal_gets_tables_and_bars() {
+    let (origin, daemon) = (origin(), Daemon::start());
+    origin.throttle(Some(2 * MIB));
+    let on_terminal = |words: &[&str]| {
+        let run = "import os, pty, sys; sys.exit(os.waitstatus_to_exitcode(pty.spawn(sys.argv[1:])))";
+        let mut command = Command::new("python3");
+        command.args(["-c", run, env!("CARGO_BIN_EXE_backhaul")]).args(words).args(["--socket", &daemon.socket()]);
+        command.env("TERM", "xterm").env_remove("NO_COLOR").current_dir(daemon.out_dir());
+        Running::start(command).finish(LIMIT)
+    };
+    let url = origin.url("/f");
+    let finished = on_terminal(&["job", "create", &url, "-d", ".", "--resume", "--wait"]).expect_code(DONE);
+    let text = finished.output();
+    assert!(
+        text.contains("[=") && text.contains(" MiB / 3.0 MiB") && text.contains("transferred: 1 file"),
+        "{finished}"
+    );
+    let table = on_terminal(&["job", "list"]).expect_code(DONE).output();
+    assert!(table.contains("PRIORITY") && table.contains("100 %") && table.contains("3.0 MiB"), "{table}");
+}
