@@ -3,20 +3,20 @@
 //!
 //! Everything started here ends with the value that started it, also when a test fails.
 
-mod daemon;
 pub(crate) mod guest;
 mod process;
 mod scratch;
 mod servers;
+mod service;
 pub(crate) mod skip;
 mod space;
 #[cfg(test)]
 mod tests;
 mod tmpfs;
 
-pub(crate) use daemon::Daemon;
 pub(crate) use process::{Backhaul, Finished, Running};
 pub(crate) use scratch::{Scratch, assert_absent, assert_published, names_in, sha256_of};
 pub(crate) use servers::{BlackHole, Nginx, PythonServer};
+pub(crate) use service::Service;
 pub(crate) use skip::skip;
 pub(crate) use tmpfs::Tmpfs;

@@ -17,14 +17,14 @@ const CONFIG: &str = "[scheduler]\nretry_floor = 0.2\n";
 
 /// A daemon that runs; killed with the value.
 #[derive(Debug)]
-pub(crate) struct Daemon {
+pub(crate) struct Service {
     running: Option<Running>,
     scratch: Scratch,
     /// Paths of sockets are short, those of scratch directories are not.
     socket_dir: TempDir,
 }
 
-impl Daemon {
+impl Service {
     pub(crate) fn start() -> Self {
         let scratch = Scratch::new();
         scratch.write("config.toml", CONFIG.as_bytes());
@@ -58,7 +58,7 @@ impl Daemon {
         self.scratch.file(&format!("out/{name}"))
     }
 
-    /// The directory of [`Daemon::out`].
+    /// The directory of [`Service::out`].
     pub(crate) fn out_dir(&self) -> PathBuf {
         self.scratch.path().join("out")
     }
