@@ -1,6 +1,7 @@
 //! The rules one by one, then random inputs against the invariants.
 
 mod actors;
+mod changes;
 mod endings;
 mod failures;
 mod harness;

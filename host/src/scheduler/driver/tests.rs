@@ -10,7 +10,7 @@ use tokio::task::JoinSet;
 use tokio::time::timeout;
 
 use super::*;
-use crate::job::{FileSpec, JobSpec, JobState, LocalName, Properties, SafeUrl, Sha256};
+use crate::job::{FileSpec, IdempotencyKey, JobChanges, JobSpec, JobState, LocalName, Properties, SafeUrl, Sha256};
 use crate::policy::PolicyConfig;
 use crate::scheduler::Begin;
 use crate::store::{CommitFault, FailCommit, OpenMode};
@@ -117,7 +117,8 @@ fn job_of(origin: SocketAddr, target: &Path, paths: &[String]) -> Command {
         headers: crate::job::RequestHeaders::default(),
     };
     let (job, begin) = (JobId::generate(), Begin::Suspended);
-    Command::Create { job, spec: Box::new(spec), files, begin, once: None }
+    let once = Some(IdempotencyKey { key: job.to_string(), request: Sha256([1; 32]) });
+    Command::Create { job, spec: Box::new(spec), files, begin, once }
 }
 
 /// Says it again until it is acknowledged, as a client does that was told that the store is full.
@@ -146,6 +147,13 @@ async fn run_with_failing_commit(origin: SocketAddr, fails: u64, fault: CommitFa
     let Command::Create { job: id, .. } = command else { unreachable!() };
     insist(&driver, &command).await;
     assert!(published.get(id).is_some(), "commit {fails}: an acknowledged job is known");
+    let label = ("team".to_owned(), "edge".to_owned());
+    let changes = JobChanges { labels: Some(vec![label.clone()]), ..JobChanges::default() };
+    insist(&driver, &Command::Modify { job: id, changes: Box::new(changes), expected: None }).await;
+    // The names stay what they are: the path is normalised.
+    let (from, to) = (format!("http://{origin}/"), format!("http://{origin}/./"));
+    let replaced = insist(&driver, &Command::ReplaceRemotePrefix { job: id, from, to }).await;
+    assert!(matches!(replaced, Reply::PrefixReplaced { files_changed: 2, .. }), "commit {fails}: {replaced:?}");
     insist(&driver, &Command::Resume(id)).await;
     loop {
         let event = timeout(PATIENCE, events_rx.recv()).await.expect("the job ends").unwrap();
@@ -161,7 +169,10 @@ async fn run_with_failing_commit(origin: SocketAddr, fails: u64, fault: CommitFa
     }
     let store = Store::open(&state, OpenMode::Existing).unwrap().store;
     let reader = store.reader().unwrap();
-    assert_eq!(reader.job(id).unwrap().unwrap().state, JobState::Acknowledged, "commit {fails}");
+    let record = reader.job(id).unwrap().unwrap();
+    assert_eq!((record.state, record.labels), (JobState::Acknowledged, vec![label]), "commit {fails}");
+    let known = reader.job_of_key("uid:0", &id.to_string()).unwrap();
+    assert_eq!(known, Some((id, Sha256([1; 32]))), "commit {fails}: the key is stored with its job");
     let events = reader.events(0, 1_000, None).unwrap();
     let numbers: Vec<u64> = events.iter().map(|(number, _)| *number).collect();
     assert_eq!(numbers, (1..=numbers.len() as u64).collect::<Vec<_>>(), "commit {fails}: the journal has no gap");
