@@ -52,7 +52,7 @@ impl Tagged {
 
     /// Whether an If-None-Match of the request holds this tag, so that the client has this representation.
     pub(super) fn is_known(&self, headers: &HeaderMap) -> bool {
-        headers.get_all(header::IF_NONE_MATCH).iter().any(|field| lists(field, &self.tag))
+        headers.get_all(header::IF_NONE_MATCH).iter().any(|field| lists(field, &self.tag, Comparison::Weak))
     }
 
     /// 200 with the body, or 304 where the client has it.
@@ -69,13 +69,26 @@ impl Tagged {
     }
 }
 
-/// Whether a list of entity tags holds one (RFC 9110 section 8.8.3.2). `*` is any.
-fn lists(field: &HeaderValue, tag: &HeaderValue) -> bool {
+/// How tags are compared (RFC 9110 section 8.8.3.2): a weak one is the same version for reading, never for changing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Comparison {
+    Weak,
+    Strong,
+}
+
+/// Whether a list of entity tags holds one. `*` is any.
+fn lists(field: &HeaderValue, tag: &HeaderValue, comparison: Comparison) -> bool {
     let Ok(field) = field.to_str() else { return false };
     field.split(',').map(str::trim).any(|listed| {
-        let listed = listed.strip_prefix("W/").unwrap_or(listed);
+        let listed = if comparison == Comparison::Weak { listed.strip_prefix("W/").unwrap_or(listed) } else { listed };
         listed == "*" || listed.as_bytes() == tag.as_bytes()
     })
+}
+
+/// Whether the request was made for another representation than this (If-Match).
+pub(super) fn is_outdated(headers: &HeaderMap, tag: &HeaderValue) -> bool {
+    let mut fields = headers.get_all(header::IF_MATCH).iter().peekable();
+    fields.peek().is_some() && !fields.any(|field| lists(field, tag, Comparison::Strong))
 }
 
 /// How long the client prefers to wait for a change: `Prefer: wait=N`. Other preferences are ignored, as RFC 7240 wants it.
@@ -86,7 +99,7 @@ fn preferred_wait(headers: &HeaderMap) -> Option<u64> {
     seconds.trim().trim_matches('"').parse().ok().map(|seconds: u64| seconds.min(WAIT_SECONDS_MAX))
 }
 
-/// How often a held answer is computed anew although the host announced no change: progress between two commits is not announced.
+/// How often held progress is looked at: between two commits nobody announces it.
 const LOOK_INTERVAL: Duration = Duration::from_millis(250);
 
 /// Answers a GET. If the client has the representation already and prefers to wait, the answer is held until it would be another one.
@@ -94,19 +107,17 @@ pub(super) async fn answer(app: &App, headers: &HeaderMap, job: JobId, view: Vie
     let Some(seconds) = preferred_wait(headers) else {
         return Ok(view.of(app, job).await?.response(headers));
     };
-    // Subscribed before the first look, so that no change falls in between.
-    let mut changes = app.host.changes();
     let held = async {
         loop {
-            changes.mark_unchanged();
+            // Read before the look, so that no change falls in between.
+            let seen = app.host.job(job).map(|snapshot| snapshot.revision);
             let tagged = view.of(app, job).await?;
-            if !tagged.is_known(headers) {
+            if !tagged.is_known(headers) || app.stopping.is_cancelled() {
                 return Ok::<_, Refusal>(tagged);
             }
             tokio::select! {
-                _ = changes.changed() => {}
-                () = tokio::time::sleep(LOOK_INTERVAL) => {}
-                () = app.stopping.cancelled() => return Ok(tagged),
+                () = changed(app, job, view, seen) => {}
+                () = app.stopping.cancelled() => {}
             }
         }
     };
@@ -118,6 +129,19 @@ pub(super) async fn answer(app: &App, headers: &HeaderMap, job: JobId, view: Vie
     let applied = HeaderValue::try_from(format!("wait={seconds}")).expect("a number is visible ASCII");
     response.headers_mut().insert(PREFERENCE_APPLIED, applied);
     Ok(response)
+}
+
+/// Returns when a view of a job may be another. Cancel-safe.
+async fn changed(app: &App, job: JobId, view: View, seen: Option<u64>) {
+    match (seen, view) {
+        // Final, and only in the store: it stays as it is.
+        (None, _) => std::future::pending().await,
+        (Some(seen), View::Job | View::State) => app.host.changed(job, seen).await,
+        (Some(seen), View::Progress) => tokio::select! {
+            () = app.host.changed(job, seen) => {}
+            () = tokio::time::sleep(LOOK_INTERVAL) => {}
+        },
+    }
 }
 
 #[cfg(test)]
@@ -143,6 +167,11 @@ mod tests {
             |value| Tagged { body: Bytes::new(), tag: tag.clone() }.is_known(&headers(header::IF_NONE_MATCH, value));
         assert!(known("\"abc\"") && known("\"x\", W/\"abc\"") && known("*"));
         assert!(!known("\"abcd\"") && !known("abc"));
+        assert!(!is_outdated(&HeaderMap::new(), &tag));
+        assert!(!is_outdated(&headers(header::IF_MATCH, "\"x\", \"abc\""), &tag));
+        assert!(!is_outdated(&headers(header::IF_MATCH, "*"), &tag));
+        // Weak tags never match where strong ones are asked for.
+        assert!(is_outdated(&headers(header::IF_MATCH, "W/\"abc\""), &tag));
     }
 
     #[test]

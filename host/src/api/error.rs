@@ -4,7 +4,8 @@ use axum::response::{IntoResponse, Response};
 use http::{HeaderValue, StatusCode, header};
 
 use super::wire::{FieldProblem, Problem};
-use crate::job::{ErrorCode, JobId};
+use crate::host::CreateError;
+use crate::job::{ErrorCode, JobId, PropertyError};
 use crate::scheduler::CommandError;
 use crate::store::StoreError;
 
@@ -74,6 +75,18 @@ impl Refusal {
         Self::fields(vec![FieldProblem { field: field.into(), detail: detail.into() }])
     }
 
+    /// The job is not as the client believes (RFC 9110 section 13.1.1).
+    pub(super) fn precondition_failed(job: JobId) -> Self {
+        let detail = format!("job {job} was changed meanwhile; get it again and decide anew");
+        Self::new(StatusCode::PRECONDITION_FAILED, "precondition_failed", detail)
+    }
+
+    /// Policies that a job names and the host does not have.
+    pub(super) fn no_policies(fields: Vec<FieldProblem>) -> Self {
+        let refusal = Self::new(StatusCode::CONFLICT, "policy_not_found", "a policy that the job names is not loaded");
+        Self { fields, ..refusal }
+    }
+
     /// The host ends.
     pub(super) fn stopping() -> Self {
         Self::new(StatusCode::SERVICE_UNAVAILABLE, "stopping", "the host is stopping; try again when it is back")
@@ -119,13 +132,12 @@ impl From<CommandError> for Refusal {
             CommandError::NotFound(job) => Self::no_job(job),
             CommandError::InvalidState(_) => Self::with_code(StatusCode::CONFLICT, ErrorCode::InvalidState, text),
             CommandError::Empty(_) => Self::with_code(StatusCode::CONFLICT, ErrorCode::Empty, text),
-            CommandError::Changed(_) => Self::new(StatusCode::PRECONDITION_FAILED, "precondition_failed", text),
-            CommandError::RemotePrefix { .. } => Self::field("/to", text),
             CommandError::FileNotFound { .. } => Self::no_file(text),
-            CommandError::Property(property) => Self::field(
-                format!("/{}", property.field),
-                format!("must be {}, not {}", property.allowed, property.given),
-            ),
+            CommandError::Property(PropertyError { field, allowed, given }) => {
+                Self::field(format!("/{field}"), format!("must be {allowed}, not {given}"))
+            }
+            CommandError::Changed(job) => Self::precondition_failed(job),
+            CommandError::RemotePrefix { .. } => Self::field("/to", text),
             // The job stays as it is, and complete can be called again once somebody has made room.
             CommandError::Publication(error) => {
                 let number = Some(error.number());
@@ -133,6 +145,17 @@ impl From<CommandError> for Refusal {
             }
             CommandError::Store(_) => Self::new(StatusCode::SERVICE_UNAVAILABLE, "store_unavailable", text),
             CommandError::Stopping => Self::stopping(),
+        }
+    }
+}
+
+impl From<CreateError> for Refusal {
+    fn from(error: CreateError) -> Self {
+        let text = error.to_string();
+        match error {
+            CreateError::Command(error) => error.into(),
+            CreateError::KeyUsed { .. } => Self::new(StatusCode::UNPROCESSABLE_ENTITY, "idempotency_key_reused", text),
+            CreateError::Store(error) => error.into(),
         }
     }
 }

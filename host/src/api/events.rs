@@ -1,5 +1,7 @@
 //! The journal as JSON, page by page, or as a stream of server-sent events.
 
+use std::borrow::Cow;
+
 use axum::body::Body;
 use axum::extract::State;
 use axum::response::{IntoResponse as _, Response};
@@ -9,14 +11,14 @@ use utoipa_axum::routes;
 
 use super::error::Refusal;
 use super::extract::job_id;
-use super::jobs::Labels;
+use super::list::labels;
 use super::query::Query;
 use super::state::App;
 use super::stream::EventStream;
 use super::views;
 use super::wire::EventPage;
-use crate::job::{Event, EventKind, JobId};
-use crate::store::{Reader, StoreError};
+use crate::job::{EventFilter, EventKind, JobId};
+use crate::store::{FilteredEvents, Reader, StoreError};
 
 /// Events of a page: some 300 KiB of JSON.
 const PAGE_MAX: u64 = 1_000;
@@ -28,60 +30,32 @@ const PROGRESS_MS_DEFAULT: u64 = 500;
 const PROGRESS_MS_MIN: u64 = 50;
 const PROGRESS_MS_MAX: u64 = 3_600_000;
 
-/// Every kind of the journal, and `progress`, which is not in it.
-const KINDS: [&str; 15] = [
-    "job_created",
-    "job_modified",
-    "state_changed",
-    "file_transferred",
-    "file_restarted",
-    "attempt_failed",
-    "recovered",
-    "job_transferred",
-    "job_error",
-    "acknowledged",
-    "publication_failed",
-    "cancelled",
-    "decision_applied",
-    "policy_fault",
-    "network_changed",
-];
+/// Beside the kinds of the journal.
 const PROGRESS: &str = "progress";
 
 pub(super) fn routes() -> OpenApiRouter<App> {
     OpenApiRouter::new().routes(routes!(events))
 }
 
-/// The name of a kind, as it stands in `kind`.
-pub(super) const fn kind_name(kind: &EventKind) -> &'static str {
-    match kind {
-        EventKind::JobCreated => "job_created",
-        EventKind::JobModified { .. } => "job_modified",
-        EventKind::StateChanged { .. } => "state_changed",
-        EventKind::FileTransferred { .. } => "file_transferred",
-        EventKind::FileRestarted { .. } => "file_restarted",
-        EventKind::AttemptFailed { .. } => "attempt_failed",
-        EventKind::Recovered { .. } => "recovered",
-        EventKind::JobTransferred => "job_transferred",
-        EventKind::JobError { .. } => "job_error",
-        EventKind::Acknowledged { .. } => "acknowledged",
-        EventKind::PublicationFailed { .. } => "publication_failed",
-        EventKind::Cancelled { .. } => "cancelled",
-        EventKind::DecisionApplied { .. } => "decision_applied",
-        EventKind::PolicyFault { .. } => "policy_fault",
-        EventKind::NetworkChanged { .. } => "network_changed",
-    }
-}
-
-/// Which events a reader wants.
+/// What a reader wants.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Filter {
-    pub(super) job: Option<JobId>,
-    kinds: Vec<&'static str>,
-    pub(super) labels: Labels,
+pub(super) struct Wanted {
+    pub(super) events: EventFilter,
+    /// Progress is wanted where no kinds are named, or it is among them.
+    pub(super) progress: Option<Progress>,
+    /// Some kinds of the journal are wanted.
+    pub(super) journal: Option<Journal>,
 }
 
-impl Filter {
+/// Milliseconds between two progress events of a job.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Progress(pub(super) u64);
+
+/// That events of the journal are wanted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Journal;
+
+impl Wanted {
     fn of(query: &mut Query<'_>) -> Self {
         let job = query.one("job").and_then(|text| {
             let job = job_id(&text);
@@ -90,52 +64,42 @@ impl Filter {
             }
             job
         });
-        let named = query.all("kind");
-        let known = |name: &str| KINDS.into_iter().chain([PROGRESS]).find(|kind| *kind == name);
-        let kinds: Vec<_> = named.iter().filter_map(|name| known(name)).collect();
-        if kinds.len() < named.len() {
-            query.refuse("kind", format_args!("must be one of {}, progress", KINDS.join(", ")));
+        let mut kinds: Vec<String> = query.all("kind").into_iter().map(Cow::into_owned).collect();
+        if kinds.iter().any(|kind| kind != PROGRESS && !EventKind::NAMES.contains(&kind.as_str())) {
+            query.refuse("kind", format_args!("must be one of {}, progress", EventKind::NAMES.join(", ")));
         }
-        Self { job, kinds, labels: Labels::of(query) }
-    }
-
-    /// Whether job and kind are wanted. Labels are looked at by who can look up the job.
-    pub(super) fn wants(&self, event: &Event) -> bool {
-        (self.kinds.is_empty() || self.kinds.contains(&kind_name(&event.kind)))
-            && self.job.is_none_or(|job| event.job == Some(job))
-    }
-
-    pub(super) fn wants_progress(&self) -> bool {
-        self.kinds.is_empty() || self.kinds.contains(&PROGRESS)
+        let pace = query.number("progress", 0..=PROGRESS_MS_MAX).unwrap_or(PROGRESS_MS_DEFAULT);
+        let wants_progress = pace > 0 && (kinds.is_empty() || kinds.iter().any(|kind| kind == PROGRESS));
+        let wants_journal = kinds.is_empty() || kinds.iter().any(|kind| kind != PROGRESS);
+        kinds.retain(|kind| kind != PROGRESS);
+        Self {
+            events: EventFilter { job, kinds, labels: labels(query) },
+            progress: wants_progress.then(|| Progress(pace.max(PROGRESS_MS_MIN))),
+            journal: wants_journal.then_some(Journal),
+        }
     }
 }
 
-/// A page of the journal: the wanted events, and the number up to which it was looked through.
+/// A part of the journal, and what retention has taken before it.
 #[derive(Debug)]
 pub(super) struct Looked {
-    pub(super) events: Vec<(u64, Event)>,
-    pub(super) last_number: u64,
-    /// Whether the end of the journal was reached.
-    pub(super) at_end: bool,
+    pub(super) page: FilteredEvents,
+    /// The number that was given last when this was read.
+    pub(super) end: u64,
+    pub(super) missed_until: Option<u64>,
 }
 
-/// Looks through `limit` events after a number. Blocks on the disk.
-pub(super) fn look(reader: &Reader, filter: &Filter, after: u64, limit: u32) -> Result<Looked, StoreError> {
-    let mut events = reader.events(after, limit, filter.job)?;
-    let at_end = events.len() < limit as usize;
-    let last_number = events.last().map_or(after, |(number, _)| *number);
-    events.retain(|(_, event)| filter.wants(event));
-    if !filter.labels.is_empty() {
-        let mut wanted = Vec::with_capacity(events.len());
-        for (number, event) in events {
-            let record = event.job.map(|job| reader.job(job)).transpose()?.flatten();
-            if record.is_some_and(|record| filter.labels.match_all(&record)) {
-                wanted.push((number, event));
-            }
-        }
-        events = wanted;
-    }
-    Ok(Looked { events, last_number, at_end })
+/// Looks through the journal after a number. Blocks on the disk.
+pub(super) fn look(reader: &Reader, wanted: &Wanted, after: u64, limit: u32) -> Result<Looked, StoreError> {
+    // Before the page: what is removed meanwhile is then told as missed at the next look, and never silently left out.
+    let end = reader.last_event_number()?;
+    let page = match wanted.journal {
+        Some(Journal) => reader.events_filtered(after, limit, &wanted.events)?,
+        None => FilteredEvents { events: Vec::new(), last_number: after.max(end) },
+    };
+    let first = reader.first_event_number()?;
+    let missed_until = (first > after.saturating_add(1)).then(|| first - 1);
+    Ok(Looked { page, end, missed_until })
 }
 
 /// Follow or read the journal
@@ -150,7 +114,7 @@ pub(super) fn look(reader: &Reader, filter: &Filter, after: u64, limit: u32) -> 
         ("limit" = Option<u64>, Query, description = "JSON only: events of a page that are looked through; 100 if left out.", minimum = 1, maximum = 1000),
         ("job" = Option<JobId>, Query, description = "Only events of this job."),
         ("kind" = Option<Vec<String>>, Query, description = "Only events of these kinds; `progress` is one of them."),
-        ("label" = Option<Vec<String>>, Query, description = "Only events of jobs with each of these labels: `name=value`, or `name`."),
+        ("label" = Option<Vec<String>>, Query, description = "Only events of jobs with each of these labels: `name=value`.", pattern = "="),
         ("progress" = Option<u64>, Query, description = "Stream only: milliseconds between two progress events of a job; 500 if left out, 0 for none.", minimum = 0, maximum = 3600000),
         ("Last-Event-ID" = Option<String>, Header, description = "As `after`, and stronger: what a client that reconnects by itself sends.", pattern = "^(0|[1-9][0-9]{0,14})$"),
     ),
@@ -161,8 +125,7 @@ async fn events(State(app): State<App>, uri: Uri, headers: HeaderMap) -> Result<
     let mut query = Query::of(&uri);
     let after = query.number("after", 0..=NUMBER_MAX);
     let limit = query.number("limit", 1..=PAGE_MAX).unwrap_or(PAGE_DEFAULT);
-    let progress_ms = query.number("progress", 0..=PROGRESS_MS_MAX).unwrap_or(PROGRESS_MS_DEFAULT);
-    let filter = Filter::of(&mut query);
+    let wanted = Wanted::of(&mut query);
     let last_event_id =
         headers.get("last-event-id").map(|value| value.to_str().ok().and_then(|text| text.parse().ok()));
     if last_event_id == Some(None) {
@@ -171,14 +134,13 @@ async fn events(State(app): State<App>, uri: Uri, headers: HeaderMap) -> Result<
     query.done(&["after", "limit", "job", "kind", "label", "progress"])?;
     let after = last_event_id.flatten().or(after);
     if wants_stream(&headers) {
-        let progress_ms =
-            if progress_ms == 0 || !filter.wants_progress() { None } else { Some(progress_ms.max(PROGRESS_MS_MIN)) };
-        return Ok(stream(EventStream::new(app, filter, after, progress_ms)));
+        return Ok(stream(EventStream::new(app, wanted, after)));
     }
     let (after, limit) = (after.unwrap_or(0), u32::try_from(limit).unwrap_or(u32::MAX));
-    let looked = app.read(move |reader| look(reader, &filter, after, limit)).await?;
-    let events = looked.events.iter().map(|(number, event)| views::event(*number, event)).collect();
-    Ok(axum::Json(EventPage { events, last_number: looked.last_number, missed_until: None }).into_response())
+    let Looked { page, missed_until, .. } = app.read(move |reader| look(reader, &wanted, after, limit)).await?;
+    let events = page.events.iter().map(|(number, event)| views::event(*number, event)).collect();
+    let last_number = page.last_number.max(missed_until.unwrap_or(0));
+    Ok(axum::Json(EventPage { events, last_number, missed_until }).into_response())
 }
 
 /// Whether the client names the stream's type. A wildcard gets JSON.
@@ -201,12 +163,19 @@ mod tests {
     use super::*;
 
     #[test]
-    fn kinds_have_the_names_that_are_serialised() {
-        let some = [EventKind::JobCreated, EventKind::JobTransferred, EventKind::Cancelled { files_left: 0 }];
-        for kind in some {
-            assert_eq!(serde_json::to_value(&kind).unwrap()["kind"], kind_name(&kind));
-            assert!(KINDS.contains(&kind_name(&kind)));
-        }
+    fn progress_is_a_kind_beside_those_of_the_journal() {
+        let of = |query: &str| {
+            let uri: Uri = format!("/v1/events?{query}").parse().unwrap();
+            let mut query = Query::of(&uri);
+            let wanted = Wanted::of(&mut query);
+            query.done(&[]).map(|()| (wanted.journal.is_some(), wanted.progress.map(|progress| progress.0)))
+        };
+        assert_eq!(of(""), Ok((true, Some(500))));
+        assert_eq!(of("progress=0"), Ok((true, None)));
+        assert_eq!(of("kind=job_error"), Ok((true, None)));
+        assert_eq!(of("kind=progress&progress=1"), Ok((false, Some(50))));
+        assert_eq!(of("kind=progress&kind=job_error&progress=1000"), Ok((true, Some(1_000))));
+        assert!(of("kind=job_eror").is_err() && of("job=x").is_err() && of("label=x").is_err());
     }
 
     #[test]

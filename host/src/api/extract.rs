@@ -19,6 +19,8 @@ use crate::job::{FileIndex, JobId};
 #[derive(Debug)]
 pub(super) struct Json<T> {
     pub(super) value: T,
+    /// The body as it came, by which a repeated request is known again.
+    pub(super) bytes: Bytes,
 }
 
 impl<T: DeserializeOwned> FromRequest<App> for Json<T> {
@@ -32,7 +34,7 @@ impl<T: DeserializeOwned> FromRequest<App> for Json<T> {
         }
         let limits = &app.settings;
         let bytes = read_body(request, limits.body_bytes_max, limits.body_read_timeout).await?;
-        Ok(Self { value: parse(&bytes)? })
+        Ok(Self { value: parse(&bytes)?, bytes })
     }
 }
 

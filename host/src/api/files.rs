@@ -8,13 +8,13 @@ use utoipa_axum::routes;
 
 use super::error::Refusal;
 use super::extract::{FilePath, JobPath, Json};
-use super::intake::Check;
+use super::intake::{self, Check};
 use super::jobs::represent;
 use super::query::Query;
 use super::state::App;
 use super::steer::command;
 use super::views;
-use super::wire::{FilePage, FilePatch, FileView, JobView, NewFiles};
+use super::wire::{FilePage, FilePatch, FileView, JobView, NewFiles, PrefixReplaced, PrefixReplacement};
 use crate::job::{FileIndex, FileRecord, JobId, Transition};
 use crate::scheduler::{Command, Reply};
 
@@ -23,7 +23,7 @@ const PAGE_MAX: u64 = 1_000;
 const PAGE_DEFAULT: u64 = 100;
 
 pub(super) fn routes() -> OpenApiRouter<App> {
-    OpenApiRouter::new().routes(routes!(list, add)).routes(routes!(get, change))
+    OpenApiRouter::new().routes(routes!(list, add)).routes(routes!(get, change)).routes(routes!(replace_prefix))
 }
 
 /// List the files of a job
@@ -103,4 +103,23 @@ async fn change(
     let wanted = Command::SetRemoteName { job: id, file: index, remote_name };
     command(&app, id, Transition::Suspended, wanted).await?;
     Ok((StatusCode::OK, axum::Json(views::file(&stored_file(&app, id, index).await?))).into_response())
+}
+
+/// Let the remote names of a job begin with something else
+///
+/// All of those that begin with `from`, or none: 422 if one of them would be no remote name. In force from the next attempt.
+#[utoipa::path(post, path = "/v1/jobs/{id}/replace-remote-prefix", operation_id = "replace_remote_prefix", tag = "files",
+    request_body = PrefixReplacement,
+    params(("id" = JobId, Path, description = "The job's id.")),
+    responses((status = 200, description = "How many have another name now.", body = PrefixReplaced)))]
+async fn replace_prefix(
+    State(app): State<App>,
+    JobPath(id): JobPath,
+    request: Json<PrefixReplacement>,
+) -> Result<Response, Refusal> {
+    let (from, to) = intake::prefixes(request.value)?;
+    match command(&app, id, Transition::Suspended, Command::ReplaceRemotePrefix { job: id, from, to }).await? {
+        Reply::PrefixReplaced { files_changed, .. } => Ok(axum::Json(PrefixReplaced { files_changed }).into_response()),
+        _ => Err(Refusal::internal("replacing a prefix was answered with something else")),
+    }
 }

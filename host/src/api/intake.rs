@@ -5,8 +5,10 @@ use std::path::PathBuf;
 
 use super::error::Refusal;
 use super::extract::escaped;
-use super::wire::{FieldProblem, NewFile, NewJob, Seconds, parse_cost_flags};
-use crate::job::{Direction, FileSpec, JobSpec, LocalName, PolicyName, Properties, RequestHeaders, SafeUrl, limits};
+use super::wire::{FieldProblem, JobPatch, NewFile, NewJob, PrefixReplacement, Seconds, parse_cost_flags};
+use crate::job::{
+    Direction, FileSpec, JobChanges, JobSpec, LocalName, PolicyName, Properties, RequestHeaders, SafeUrl, limits,
+};
 use crate::policy::contract::limits as contract;
 
 /// Collects what is wrong with a request.
@@ -122,6 +124,43 @@ impl Check {
     pub(super) fn remote_name(&mut self, text: &str) -> Option<SafeUrl> {
         self.keep("/remote_name", SafeUrl::parse(text))
     }
+}
+
+/// What a patch changes.
+pub(super) fn changes(patch: JobPatch) -> Result<JobChanges, Refusal> {
+    let mut check = Check::default();
+    if let Some(name) = &patch.display_name {
+        check.display_name(name);
+    }
+    let changes = JobChanges {
+        display_name: patch.display_name,
+        priority: patch.priority,
+        minimum_retry_delay_ms: check.duration("/minimum_retry_delay", patch.minimum_retry_delay),
+        no_progress_timeout_ms: check.duration("/no_progress_timeout", patch.no_progress_timeout),
+        maximum_download_time_ms: check.duration("/maximum_download_time", patch.maximum_download_time),
+        parallel_files: check.parallel_files(patch.parallel_files),
+        cost_flags: check.cost_flags(patch.cost_flags.as_deref()),
+        auto_complete: patch.auto_complete,
+        overwrite: patch.overwrite,
+        labels: patch.labels.map(|labels| check.labels(labels)),
+    };
+    check.done(changes)
+}
+
+/// The prefixes of a replacement: what remote names begin with, and what they shall begin with.
+pub(super) fn prefixes(replacement: PrefixReplacement) -> Result<(String, String), Refusal> {
+    let PrefixReplacement { from, to } = replacement;
+    let mut check = Check::default();
+    if from.is_empty() {
+        check.refuse("/from", "must not be empty: every remote name begins with that");
+    }
+    for (field, text) in [("/from", &from), ("/to", &to)] {
+        if text.len() > limits::URL_BYTES_MAX {
+            check
+                .refuse(field, format_args!("has {} bytes; at most {} are allowed", text.len(), limits::URL_BYTES_MAX));
+        }
+    }
+    check.done((from, to))
 }
 
 /// A new job of an owner, with its first files.

@@ -1,31 +1,29 @@
-//! Jobs: create, list, get, change.
+//! Jobs: create, get, change.
 
 use axum::extract::State;
-use axum::response::{IntoResponse as _, Response};
-use http::{HeaderMap, HeaderValue, StatusCode, Uri, header};
+use axum::response::Response;
+use http::{HeaderMap, HeaderValue, StatusCode, header};
+use sha2::Digest as _;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::conditional::{self, Tagged};
+use super::conditional::{self, Tagged, is_outdated};
 use super::connection::Peer;
 use super::error::Refusal;
-use super::extract::{JobPath, Json, job_id};
-use super::intake;
+use super::extract::{JobPath, Json};
 use super::poll::View;
-use super::query::Query;
 use super::state::App;
+use super::steer::command;
 use super::views::Reported;
-use super::wire::{JobPage, JobView, NewJob};
-use crate::host::JobSnapshot;
-use crate::job::{JobId, JobRecord, JobState, Priority};
-use crate::scheduler::Command;
-
-/// Jobs of a page: some 100 KiB of JSON.
-const PAGE_MAX: u64 = 500;
-const PAGE_DEFAULT: u64 = 100;
+use super::wire::{FieldProblem, JobPatch, JobView, NewJob};
+use super::{intake, list};
+use crate::clock::Now;
+use crate::host::{Created, JobSnapshot};
+use crate::job::{IdempotencyKey, JobId, JobRecord, PolicyName, Sha256, Transition};
+use crate::scheduler::{Begin, Command};
 
 pub(super) fn routes() -> OpenApiRouter<App> {
-    OpenApiRouter::new().routes(routes!(create, list)).routes(routes!(get))
+    OpenApiRouter::new().routes(routes!(create)).routes(list::route()).routes(routes!(get, change))
 }
 
 /// Create a job
@@ -38,118 +36,63 @@ pub(super) fn routes() -> OpenApiRouter<App> {
     responses(
         (status = 201, description = "The job is created.", body = JobView,
             headers(("Location" = String, description = "The job's path."), ("ETag" = String))),
-        (status = 409, description = "A policy that the job names is not loaded, or it is to be resumed and has no files."),
+        (status = 409, description = "A policy that the job names is not loaded (`policy_not_found`), or it is to be resumed and has no \
+            files (`empty`)."),
+        (status = 422, description = "Fields are wrong; each is named (`invalid_field`). Or the key came with another body before \
+            (`idempotency_key_reused`)."),
     ))]
-async fn create(State(app): State<App>, peer: Peer, request: Json<NewJob>) -> Result<Response, Refusal> {
-    let resume = request.value.resume;
+async fn create(
+    State(app): State<App>,
+    peer: Peer,
+    headers: HeaderMap,
+    request: Json<NewJob>,
+) -> Result<Response, Refusal> {
+    let key = idempotency_key(&headers, &request.bytes)?;
+    let begin = if request.value.resume { Begin::Resumed } else { Begin::Suspended };
     let (spec, files) = intake::new_job(request.value, peer.owner())?;
-    let record = app.host.create(spec, files).await?;
-    let id = record.id;
-    if resume {
-        app.host.command(Command::Resume(id)).await?;
-    }
-    let mut response = created(&app, id, record);
-    let location = HeaderValue::try_from(format!("/v1/jobs/{id}")).expect("a path with a UUID is visible ASCII");
+    check_policies(&app, &spec.policies)?;
+    let Created { job, .. } = app.host.create_once(spec, files, begin, key).await?;
+    let mut response = represent(app.host.job(job.id).as_ref(), &job).response(&HeaderMap::new());
+    *response.status_mut() = StatusCode::CREATED;
+    let location = HeaderValue::try_from(format!("/v1/jobs/{}", job.id)).expect("a path with a UUID is visible ASCII");
     response.headers_mut().insert(header::LOCATION, location);
     Ok(response)
 }
 
-fn created(app: &App, id: JobId, record: JobRecord) -> Response {
-    let tagged = represent(app.host.job(id).as_ref(), &record);
-    let mut response = tagged.response(&HeaderMap::new());
-    *response.status_mut() = StatusCode::CREATED;
-    response
+/// The key of a request, with the digest of its body.
+fn idempotency_key(headers: &HeaderMap, body: &[u8]) -> Result<Option<IdempotencyKey>, Refusal> {
+    /// Characters: a key is an identifier, not a document.
+    const KEY_MAX: usize = 255;
+    let Some(value) = headers.get("idempotency-key") else { return Ok(None) };
+    let is_visible = value.as_bytes().iter().all(u8::is_ascii_graphic);
+    match value.to_str() {
+        Ok(key) if is_visible && (1..=KEY_MAX).contains(&key.len()) => {
+            let request = Sha256(sha2::Sha256::digest(body).into());
+            Ok(Some(IdempotencyKey { key: key.to_owned(), request }))
+        }
+        _ => Err(Refusal::field("Idempotency-Key", format!("must be 1 to {KEY_MAX} visible ASCII characters"))),
+    }
 }
 
-/// The job as it is published; the record of the reply where it is final already.
+/// A job that names a policy by mistake would be decided without it, and nobody would notice before it matters.
+fn check_policies(app: &App, names: &[PolicyName]) -> Result<(), Refusal> {
+    if names.is_empty() {
+        return Ok(());
+    }
+    let loaded: Vec<_> = app.host.policies(Now::read().wall).into_iter().map(|status| status.loaded.name).collect();
+    let missing = names.iter().enumerate().filter(|(_, name)| !loaded.contains(name));
+    let missing: Vec<_> = missing
+        .map(|(position, _)| FieldProblem {
+            field: format!("/policies/{position}"),
+            detail: "no policy of this name is loaded; GET /v1/policies lists them".into(),
+        })
+        .collect();
+    if missing.is_empty() { Ok(()) } else { Err(Refusal::no_policies(missing)) }
+}
+
+/// The job as it is published; the record of the reply where it is not in memory any more.
 pub(super) fn represent(snapshot: Option<&JobSnapshot>, record: &JobRecord) -> Tagged {
     Tagged::of(&snapshot.map_or_else(|| Reported::from(record), Reported::from).job())
-}
-
-/// List jobs
-///
-/// Oldest first. Final jobs (`acknowledged`, `cancelled`) are listed only where `state` names them.
-#[utoipa::path(get, path = "/v1/jobs", operation_id = "list_jobs", tag = "jobs",
-    params(
-        ("state" = Option<Vec<JobState>>, Query, description = "Only jobs in one of these reported states."),
-        ("priority" = Option<Vec<Priority>>, Query, description = "Only jobs of one of these levels."),
-        ("label" = Option<Vec<String>>, Query, description = "Only jobs with each of these labels: `name=value`, or `name` for any value."),
-        ("limit" = Option<u64>, Query, description = "Jobs of a page; 100 if left out.", minimum = 1, maximum = 500),
-        ("cursor" = Option<String>, Query, description = "`next_cursor` of the page before.", format = "uuid"),
-    ),
-    responses((status = 200, description = "A page of jobs.", body = JobPage)))]
-async fn list(State(app): State<App>, uri: Uri) -> Result<Response, Refusal> {
-    let mut query = Query::of(&uri);
-    let states = states(&mut query);
-    let priorities = priorities(&mut query);
-    let labels = Labels::of(&mut query);
-    let limit = usize::try_from(query.number("limit", 1..=PAGE_MAX).unwrap_or(PAGE_DEFAULT)).unwrap_or(usize::MAX);
-    let after = query.one("cursor").and_then(|cursor| {
-        let after = job_id(&cursor);
-        if after.is_none() {
-            query.refuse("cursor", "must be `next_cursor` of the page before");
-        }
-        after
-    });
-    query.done(&["state", "priority", "label", "limit", "cursor"])?;
-    let mut jobs = app.host.jobs();
-    jobs.retain(|job| {
-        after.is_none_or(|after| job.record.id > after)
-            && if states.is_empty() { !job.state.is_final() } else { states.contains(&job.state) }
-            && (priorities.is_empty() || priorities.contains(&job.record.properties.priority))
-            && labels.match_all(&job.record)
-    });
-    jobs.sort_unstable_by_key(|job| job.record.id);
-    let more = jobs.len() > limit;
-    jobs.truncate(limit);
-    let next_cursor = jobs.last().filter(|_| more).map(|job| job.record.id.to_string());
-    let jobs = jobs.iter().map(|job| Reported::from(job).job()).collect();
-    Ok(axum::Json(JobPage { jobs, next_cursor }).into_response())
-}
-
-fn states(query: &mut Query<'_>) -> Vec<JobState> {
-    let named = query.all("state");
-    let find = |name: &str| JobState::ALL.into_iter().find(|state| state.name() == name);
-    let found: Vec<_> = named.iter().filter_map(|name| find(name)).collect();
-    if found.len() < named.len() {
-        let names = JobState::ALL.map(JobState::name).join(", ");
-        query.refuse("state", format_args!("must be one of {names}"));
-    }
-    found
-}
-
-fn priorities(query: &mut Query<'_>) -> Vec<Priority> {
-    let named = query.all("priority");
-    let parse = |name: &str| serde_json::from_value(serde_json::Value::String(name.to_owned())).ok();
-    let found: Vec<Priority> = named.iter().filter_map(|name| parse(name)).collect();
-    if found.len() < named.len() {
-        query.refuse("priority", "must be one of foreground, high, normal, low");
-    }
-    found
-}
-
-/// Labels that a job must have.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub(super) struct Labels(Vec<(String, Option<String>)>);
-
-impl Labels {
-    pub(super) fn of(query: &mut Query<'_>) -> Self {
-        let pair = |label: &str| match label.split_once('=') {
-            Some((name, value)) => (name.to_owned(), Some(value.to_owned())),
-            None => (label.to_owned(), None),
-        };
-        Self(query.all("label").iter().map(|label| pair(label)).collect())
-    }
-
-    pub(super) const fn is_empty(&self) -> bool {
-        self.0.is_empty()
-    }
-
-    pub(super) fn match_all(&self, record: &JobRecord) -> bool {
-        self.0.iter().all(|(name, value)| {
-            record.labels.iter().any(|(has, is)| has == name && value.as_ref().is_none_or(|value| is == value))
-        })
-    }
 }
 
 /// Get a job
@@ -167,4 +110,37 @@ impl Labels {
     ))]
 async fn get(State(app): State<App>, JobPath(id): JobPath, headers: HeaderMap) -> Result<Response, Refusal> {
     conditional::answer(&app, &headers, id, View::Job).await
+}
+
+/// Change a job
+///
+/// What is left out, or null, stays. With `If-Match`, nothing is changed unless the job is as the client saw it.
+#[utoipa::path(patch, path = "/v1/jobs/{id}", operation_id = "change_job", tag = "jobs", request_body = JobPatch,
+    params(
+        ("id" = JobId, Path, description = "The job's id."),
+        ("If-Match" = Option<String>, Header, description = "The entity tag of the job as the client saw it."),
+    ),
+    responses(
+        (status = 200, description = "The job.", body = JobView, headers(("ETag" = String))),
+        (status = 412, description = "The job is not as the client saw it (`precondition_failed`)."),
+    ))]
+async fn change(
+    State(app): State<App>,
+    JobPath(id): JobPath,
+    headers: HeaderMap,
+    request: Json<JobPatch>,
+) -> Result<Response, Refusal> {
+    let changes = Box::new(intake::changes(request.value)?);
+    let expected = if headers.contains_key(header::IF_MATCH) { expected(&app, id, &headers).await? } else { None };
+    let reply = command(&app, id, Transition::Suspended, Command::Modify { job: id, changes, expected }).await?;
+    Ok(represent(app.host.job(id).as_ref(), &reply.into_job()).response(&HeaderMap::new()))
+}
+
+/// The record of the job that the client saw: the core compares it once more, when it makes the change.
+async fn expected(app: &App, id: JobId, headers: &HeaderMap) -> Result<Option<std::sync::Arc<JobRecord>>, Refusal> {
+    let (tagged, record) = match app.host.job(id) {
+        Some(snapshot) => (Tagged::of(&Reported::from(&snapshot).job()), Some(snapshot.record)),
+        None => (View::Job.of(app, id).await?, None),
+    };
+    if is_outdated(headers, &tagged.tag) { Err(Refusal::precondition_failed(id)) } else { Ok(record) }
 }

@@ -3,7 +3,6 @@
 use std::ops::Deref;
 use std::sync::Arc;
 
-use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
 use super::error::Refusal;
@@ -27,12 +26,7 @@ pub(super) struct Shared {
     pub(super) document: axum::body::Bytes,
     /// Cancelled when the server is to end: held answers and streams end then.
     pub(super) stopping: CancellationToken,
-    /// Reads of the store at once. More would only queue up for the disk, each with a thread and a connection.
-    reads: Semaphore,
 }
-
-/// Reads of the store at once: as many as the cores of a small server, twice.
-const READS_MAX: usize = 8;
 
 impl Deref for App {
     type Target = Shared;
@@ -50,7 +44,7 @@ impl App {
         stopping: CancellationToken,
     ) -> Self {
         let metrics = Metrics::new();
-        Self(Arc::new(Shared { host, settings, metrics, document, stopping, reads: Semaphore::new(READS_MAX) }))
+        Self(Arc::new(Shared { host, settings, metrics, document, stopping }))
     }
 
     /// Reads the store on a thread that may block.
@@ -58,10 +52,7 @@ impl App {
         &self,
         read: impl FnOnce(&Reader) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, Refusal> {
-        let _permit = self.reads.acquire().await.map_err(|_| Refusal::stopping())?;
-        let host = Arc::clone(&self.host);
-        let reading = tokio::task::spawn_blocking(move || host.reader().and_then(|reader| read(&reader)));
-        Ok(reading.await.map_err(|_| Refusal::internal("reading the store panicked"))??)
+        Ok(self.host.read(read).await?)
     }
 
     /// A job that is not published: a final one, or none.

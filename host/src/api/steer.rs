@@ -37,8 +37,7 @@ pub(super) async fn command(app: &App, job: JobId, transition: Transition, comma
 
 async fn steer(app: &App, job: JobId, transition: Transition, wanted: Command) -> Result<Response, Refusal> {
     let reply = command(app, job, transition, wanted).await?;
-    let record = reply.into_job();
-    Ok(represent(app.host.job(job).as_ref(), &record).response(&HeaderMap::new()))
+    Ok(represent(app.host.job(job).as_ref(), &reply.into_job()).response(&HeaderMap::new()))
 }
 
 /// Suspend a job

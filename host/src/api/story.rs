@@ -57,15 +57,15 @@ async fn decisions(State(app): State<App>, JobPath(id): JobPath, uri: Uri) -> Re
     let limit = query.number("limit", 1..=PAGE_MAX).unwrap_or(PAGE_DEFAULT);
     let after = query.number("cursor", 0..=CURSOR_MAX).unwrap_or(0);
     query.done(&["limit", "cursor"])?;
-    let limit = usize::try_from(limit).unwrap_or(usize::MAX);
-    // One more than the page has tells whether there is another.
-    let count = u32::try_from(limit.saturating_add(1)).unwrap_or(u32::MAX);
-    let (job, mut rows) = app.read(move |reader| Ok((reader.job(id)?, reader.decisions(id, after, count)?))).await?;
+    let limit = u32::try_from(limit).unwrap_or(u32::MAX);
+    // One more than the page shows whether there is another.
+    let (job, mut rows) =
+        app.read(move |reader| Ok((reader.job(id)?, reader.decisions(id, after, limit + 1)?))).await?;
     job.ok_or_else(|| Refusal::no_job(id))?;
-    let is_last = rows.len() <= limit;
-    rows.truncate(limit);
-    let next_cursor = rows.last().filter(|_| !is_last).map(|(number, _)| number.to_string());
-    let decisions = rows.iter().map(|(_, row)| views::decision(row)).collect();
+    let more = rows.len() > limit as usize;
+    rows.truncate(limit as usize);
+    let next_cursor = rows.last().filter(|_| more).map(|(number, _)| number.to_string());
+    let decisions = rows.iter().map(|(number, row)| views::decision(*number, row)).collect();
     Ok(axum::Json(DecisionPage { decisions, next_cursor }).into_response())
 }
 
@@ -92,7 +92,7 @@ async fn why(State(app): State<App>, JobPath(id): JobPath) -> Result<Response, R
         waiting_on: state.waiting_on,
         error,
         events: events.iter().map(|(number, event)| views::event(*number, event)).collect(),
-        decisions: decisions.iter().map(|(_, row)| views::decision(row)).collect(),
+        decisions: decisions.iter().map(|(number, row)| views::decision(*number, row)).collect(),
     };
     Ok(axum::Json(story).into_response())
 }

@@ -6,7 +6,7 @@
 
 use std::collections::HashMap;
 use std::convert::Infallible;
-use std::fmt::Write as _;
+use std::io::Write as _;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -17,12 +17,12 @@ use tokio::sync::broadcast;
 use tokio::sync::broadcast::error::{RecvError, TryRecvError};
 use tokio::time::{Instant, sleep_until};
 
-use super::events::{Filter, Looked, kind_name, look};
+use super::events::{Looked, Progress, Wanted, look};
 use super::state::App;
 use super::views::{self, live_progress};
 use super::wire::{JobProgress, ProgressEvent};
 use crate::host::NumberedEvent;
-use crate::job::{Event, JobId, JobState};
+use crate::job::{Event, JobFilter, JobId, JobState};
 
 /// Events of the journal that are looked through at once.
 const JOURNAL_PAGE: u32 = 500;
@@ -48,11 +48,11 @@ enum Phase {
 #[derive(Debug)]
 pub(super) struct EventStream {
     app: App,
-    filter: Filter,
+    wanted: Wanted,
     phase: Phase,
     /// The last event that was looked at; none until a reader without a place in the journal has seen one.
     last: Option<u64>,
-    progress: Option<Pace>,
+    pace: Option<Pace>,
     heartbeat_at: Instant,
 }
 
@@ -62,6 +62,17 @@ struct Pace {
     interval: Duration,
     at: Instant,
     told: HashMap<JobId, (JobState, JobProgress)>,
+}
+
+/// The states in which jobs have progress.
+const RUNNING: [JobState; 2] = [JobState::Connecting, JobState::Transferring];
+/// Running jobs whose progress one reader is told: all slots of most hosts.
+const RUNNING_MAX: usize = 1_024;
+
+/// The data of `missed`.
+#[derive(Debug, Serialize)]
+struct Missed {
+    missed_until: u64,
 }
 
 /// The data of `cut_off`.
@@ -78,12 +89,13 @@ enum Woke {
 }
 
 impl EventStream {
-    pub(super) fn new(app: App, filter: Filter, after: Option<u64>, progress_ms: Option<u64>) -> Self {
+    pub(super) fn new(app: App, wanted: Wanted, after: Option<u64>) -> Self {
         let now = Instant::now();
         let heartbeat_at = now + app.settings.heartbeat;
-        let pace = |millis| Pace { interval: Duration::from_millis(millis), at: now, told: HashMap::new() };
+        let pace = |Progress(millis)| Pace { interval: Duration::from_millis(millis), at: now, told: HashMap::new() };
+        let pace = wanted.progress.map(pace);
         app.metrics.streams.inc();
-        Self { app, filter, phase: Phase::Begin, last: after, progress: progress_ms.map(pace), heartbeat_at }
+        Self { app, wanted, phase: Phase::Begin, last: after, pace, heartbeat_at }
     }
 
     pub(super) fn into_stream(self) -> impl Stream<Item = Result<Bytes, Infallible>> + Send {
@@ -96,7 +108,7 @@ impl EventStream {
     /// The next bytes; none at the end.
     async fn next(&mut self) -> Option<Bytes> {
         loop {
-            let mut chunk = String::new();
+            let mut chunk = Vec::new();
             match std::mem::replace(&mut self.phase, Phase::Ended) {
                 Phase::Begin => {
                     self.phase = match self.last {
@@ -116,32 +128,42 @@ impl EventStream {
         }
     }
 
-    async fn read_journal(&mut self, chunk: &mut String) {
+    async fn read_journal(&mut self, chunk: &mut Vec<u8>) {
         // Subscribed before the page is read: what is committed meanwhile is in one of the two, or in both.
         let events_rx = self.app.host.events();
-        let (filter, after) = (self.filter.clone(), self.last.unwrap_or(0));
-        let looked = self.app.read(move |reader| look(reader, &filter, after, JOURNAL_PAGE)).await;
-        let Ok(Looked { events, last_number, at_end }) = looked else {
+        let (wanted, after) = (self.wanted.clone(), self.last.unwrap_or(0));
+        let looked = self.app.read(move |reader| look(reader, &wanted, after, JOURNAL_PAGE)).await;
+        let Ok(Looked { page, end, missed_until }) = looked else {
             // The client comes again by itself, with the last number that it has.
             return;
         };
-        for (number, event) in &events {
+        if let Some(missed_until) = missed_until {
+            data(chunk, "missed", &Missed { missed_until });
+        }
+        for (number, event) in &page.events {
             frame(chunk, *number, event);
         }
-        self.last = Some(last_number);
-        self.phase = if at_end { Phase::Live(events_rx) } else { Phase::Journal };
+        // A page may be empty because nothing in it was wanted: only one that led no further is the last.
+        let is_over = page.last_number == after || page.last_number >= end;
+        self.last = Some(match (is_over, after > end) {
+            (false, _) => page.last_number,
+            (true, false) => page.last_number.max(end),
+            // Such a number was never given: whoever has it has it from another store, and gets what comes.
+            (true, true) => end,
+        });
+        self.phase = if is_over { Phase::Live(events_rx) } else { Phase::Journal };
     }
 
-    async fn live(&mut self, mut events_rx: broadcast::Receiver<Arc<NumberedEvent>>, chunk: &mut String) {
+    async fn live(&mut self, mut events_rx: broadcast::Receiver<Arc<NumberedEvent>>, chunk: &mut Vec<u8>) {
         match self.wait(&mut events_rx).await {
             Woke::Event(Ok(event)) => {
-                if !self.take(&event, chunk).await {
+                if !self.take(&event, chunk) {
                     return;
                 }
                 while chunk.len() < CHUNK_BYTES {
                     match events_rx.try_recv() {
                         Ok(event) => {
-                            if !self.take(&event, chunk).await {
+                            if !self.take(&event, chunk) {
                                 return;
                             }
                         }
@@ -153,7 +175,7 @@ impl EventStream {
             Woke::Event(Err(RecvError::Lagged(_))) => return self.cut_off(chunk),
             Woke::Event(Err(RecvError::Closed)) | Woke::Stopping => return,
             Woke::Progress => self.tell_progress(chunk),
-            Woke::Heartbeat => chunk.push_str(": \n\n"),
+            Woke::Heartbeat => chunk.extend_from_slice(b": \n\n"),
         }
         self.phase = Phase::Live(events_rx);
     }
@@ -161,7 +183,7 @@ impl EventStream {
     /// Waits for something to tell. Cancel-safe: an event that was not returned stays in the ring.
     async fn wait(&self, events_rx: &mut broadcast::Receiver<Arc<NumberedEvent>>) -> Woke {
         let progress = async {
-            match &self.progress {
+            match &self.pace {
                 Some(pace) => sleep_until(pace.at).await,
                 None => std::future::pending().await,
             }
@@ -176,53 +198,56 @@ impl EventStream {
     }
 
     /// Takes a committed event. False if the journal has to be read first: an event before this one was not seen.
-    async fn take(&mut self, event: &NumberedEvent, chunk: &mut String) -> bool {
-        let NumberedEvent { number, event, .. } = event;
+    fn take(&mut self, event: &NumberedEvent, chunk: &mut Vec<u8>) -> bool {
+        let number = event.number;
         match self.last {
-            Some(last) if *number <= last => return true,
-            // With a filter on one job, the numbers that were looked at have gaps of their own.
-            Some(last) if *number > last + 1 && self.filter.job.is_none() => {
+            Some(last) if number <= last => return true,
+            Some(last) if number > last + 1 => {
                 self.phase = Phase::Journal;
                 return false;
             }
-            _ => self.last = Some(*number),
+            _ => self.last = Some(number),
         }
-        if self.filter.wants(event) && self.has_labels(event).await {
-            frame(chunk, *number, event);
+        // A job is published before its events are told.
+        let labels_of = |job| self.app.host.job(job).map(|snapshot| snapshot.record.labels.clone());
+        if self.wanted.journal.is_some() && self.wanted.events.matches(&event.event, labels_of) {
+            let bytes = event.wire(|event| {
+                let mut bytes = Vec::new();
+                frame(&mut bytes, event.number, &event.event);
+                bytes.into()
+            });
+            chunk.extend_from_slice(&bytes);
         }
         true
     }
 
-    async fn has_labels(&self, event: &Event) -> bool {
-        if self.filter.labels.is_empty() {
-            return true;
-        }
-        let Some(job) = event.job else { return false };
-        match self.app.host.job(job) {
-            Some(snapshot) => self.filter.labels.match_all(&snapshot.record),
-            // Final, or committed a moment ago.
-            None => self.app.stored_job(job).await.is_ok_and(|record| self.filter.labels.match_all(&record)),
-        }
-    }
-
-    fn cut_off(&self, chunk: &mut String) {
+    fn cut_off(&self, chunk: &mut Vec<u8>) {
         self.app.metrics.cut_off.inc();
         data(chunk, "cut_off", &CutOff { resume_after: self.last });
     }
 
     /// What has changed of the jobs that run, and the last numbers of those that have just stopped.
-    fn tell_progress(&mut self, chunk: &mut String) {
-        let Some(pace) = &mut self.progress else { return };
+    fn tell_progress(&mut self, chunk: &mut Vec<u8>) {
+        let Some(pace) = &mut self.pace else { return };
         pace.at = Instant::now() + pace.interval;
-        let jobs = match self.filter.job {
+        let jobs = match self.wanted.events.job {
             Some(job) => self.app.host.job(job).into_iter().collect(),
-            None => self.app.host.jobs(),
+            None => {
+                let filter = JobFilter { states: RUNNING.to_vec(), ..JobFilter::default() };
+                let mut jobs = self.app.host.list(&filter, None, RUNNING_MAX).jobs;
+                // Those that have stopped since: their last numbers.
+                let stopped = pace.told.keys().filter(|told| jobs.iter().all(|job| job.record.id != **told));
+                let stopped: Vec<_> = stopped.filter_map(|told| self.app.host.job(*told)).collect();
+                jobs.extend(stopped);
+                jobs
+            }
         };
         let mut still_running = HashMap::new();
         for snapshot in jobs {
             let job = snapshot.record.id;
             let before = pace.told.get(&job);
-            if !(snapshot.state.is_running() || before.is_some()) || !self.filter.labels.match_all(&snapshot.record) {
+            let is_wanted = self.wanted.events.labels.iter().all(|label| snapshot.record.labels.contains(label));
+            if !is_wanted || !(snapshot.state.is_running() || before.is_some()) {
                 continue;
             }
             let now = (snapshot.state, live_progress(&snapshot));
@@ -243,13 +268,14 @@ impl Drop for EventStream {
     }
 }
 
-/// An event of the journal.
-fn frame(chunk: &mut String, number: u64, event: &Event) {
+/// An event of the journal. Every stream sends it in this form: it is made once for all of them.
+fn frame(chunk: &mut Vec<u8>, number: u64, event: &Event) {
     let _ = writeln!(chunk, "id: {number}");
-    data(chunk, kind_name(&event.kind), &views::event(number, event));
+    data(chunk, event.kind.name(), &views::event(number, event));
 }
 
-fn data(chunk: &mut String, name: &str, value: &impl Serialize) {
-    let json = serde_json::to_string(value).expect("plain data with text keys always has a JSON form");
-    let _ = write!(chunk, "event: {name}\ndata: {json}\n\n");
+fn data(chunk: &mut Vec<u8>, name: &str, value: &impl Serialize) {
+    let _ = write!(chunk, "event: {name}\ndata: ");
+    serde_json::to_writer(&mut *chunk, value).expect("plain data with text keys always has a JSON form");
+    chunk.extend_from_slice(b"\n\n");
 }

@@ -1,14 +1,15 @@
 //! From what the host has to the wire.
 
-use crate::host::JobSnapshot;
+use crate::host::{JobSnapshot, NetworkStatus};
 use crate::job::{ErrorContext, Event, FileRecord, JobError, JobRecord, JobState};
-use crate::policy::DecisionRow;
+use crate::policy::contract::Hook;
+use crate::policy::{DecisionRow, PolicyStatus};
 use crate::scheduler::WaitingOn;
 
 use super::error::hexadecimal;
 use super::wire::{
-    DecisionView, ErrorView, EventView, FileView, JobProgress, JobStateView, JobView, Seconds, Time, WaitingOnView,
-    cost_flags_text,
+    DecisionView, ErrorView, EventView, FileView, JobProgress, JobStateView, JobView, NetworkView, PolicyView, Seconds,
+    Time, WaitingOnView, cost_flags_text,
 };
 
 /// A job as it is reported: a final one as the store has it, any other with its gates.
@@ -157,12 +158,43 @@ pub(super) fn event(number: u64, event: &Event) -> EventView {
     EventView { number, at: Time(event.at), job: event.job, kind: event.kind.clone() }
 }
 
-pub(super) fn decision(row: &DecisionRow) -> DecisionView {
-    // `<job id>-<count>`: the id itself has hyphens.
-    let number = row.decision.0.rsplit('-').next().and_then(|count| count.parse().ok()).unwrap_or(0);
+pub(super) fn decision(number: u64, row: &DecisionRow) -> DecisionView {
     let row = match serde_json::to_value(row) {
         Ok(serde_json::Value::Object(row)) => row,
         _ => serde_json::Map::new(),
     };
     DecisionView { number, row }
+}
+
+/// What jobs are admitted by: the interface that carries the traffic.
+pub(super) fn network(status: &NetworkStatus) -> NetworkView {
+    let NetworkStatus { network, overridden } = status;
+    let route = network.route.and_then(|route| usize::try_from(route).ok());
+    let interface = route.and_then(|route| network.interfaces.get(route)).or_else(|| network.interfaces.first());
+    let interface = interface.cloned().unwrap_or_default();
+    NetworkView {
+        connected: network.connected,
+        cost: interface.cost,
+        roaming: interface.roaming,
+        congested: interface.congested,
+        overridden: *overridden,
+    }
+}
+
+pub(super) fn policy(status: &PolicyStatus) -> PolicyView {
+    let PolicyStatus { loaded, assigned, quarantined_until } = status;
+    let hook = |hook: &Hook| match hook {
+        Hook::Retry => "retry".to_owned(),
+        Hook::NetworkCost => "network-cost".to_owned(),
+        Hook::Recovery => "recovery".to_owned(),
+    };
+    PolicyView {
+        name: loaded.name.0.clone(),
+        version: loaded.descriptor.version.clone(),
+        summary: loaded.descriptor.summary.clone(),
+        hooks: loaded.hooks.iter().map(hook).collect(),
+        sha256: loaded.digest.to_string(),
+        assigned: *assigned,
+        quarantined: quarantined_until.is_some(),
+    }
 }

@@ -13,7 +13,7 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use crate::api::ApiSettings;
-use crate::host::PolicyToLoad;
+use crate::host::{PolicyToLoad, RetentionConfig};
 use crate::policy::PolicyConfig;
 use crate::scheduler::SchedulerConfig;
 use crate::transfer::TransferSettings;
@@ -34,6 +34,8 @@ pub struct Settings {
     pub transfer: TransferSettings,
     /// `[policy]`
     pub policy: PolicyConfig,
+    /// `[retention]`
+    pub retention: RetentionConfig,
     /// `[api]`
     pub api: ApiSettings,
 }

@@ -238,6 +238,34 @@ pub static SETTINGS: &[Setting] = &[
         "What a component may take to compile. Those of Python take 15 s on an idle core."
     ),
     number!(
+        retention.final_jobs_ms,
+        "final_jobs",
+        Unit::Seconds,
+        MINUTE..=3_650 * DAY,
+        "How long completed and cancelled jobs can be read: a week's work can be looked up."
+    ),
+    number!(
+        retention.events_ms,
+        "events",
+        Unit::Seconds,
+        MINUTE..=3_650 * DAY,
+        "How long events are kept: a reader may come back after a holiday."
+    ),
+    number!(
+        retention.events_rows_max,
+        "events_max",
+        Unit::Count("events"),
+        1_000..=1_000_000_000,
+        "Events that are kept at most: a million take some 200 MiB."
+    ),
+    number!(
+        retention.interval_ms,
+        "interval",
+        Unit::Seconds,
+        1_000..=DAY,
+        "How often the two are looked after: nothing is kept much longer than it should be."
+    ),
+    number!(
         api.connections_max,
         "connections_max",
         Unit::Count("connections"),

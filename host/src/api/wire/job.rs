@@ -297,10 +297,10 @@ pub struct ErrorView {
 #[serde(deny_unknown_fields)]
 pub struct PrefixReplacement {
     /// What they begin with; compared byte by byte.
-    #[schema(example = "http://old.example/")]
+    #[schema(min_length = 1, max_length = 8192, example = "http://old.example/")]
     pub from: String,
     /// What they shall begin with.
-    #[schema(example = "https://new.example/pub/")]
+    #[schema(max_length = 8192, example = "https://new.example/pub/")]
     pub to: String,
 }
 

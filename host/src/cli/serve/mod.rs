@@ -19,7 +19,7 @@ use super::store;
 use crate::api::{Access, Server, Socket, SocketError};
 use crate::client::default_socket;
 use crate::config::{Config, Settings};
-use crate::host::{Host, HostConfig, HostError, RetentionConfig};
+use crate::host::{Host, HostConfig, HostError};
 use crate::network::Network;
 
 /// What the command line and the environment say together.
@@ -73,16 +73,15 @@ fn plan(arguments: ServeArguments) -> Result<Plan, Failure> {
 async fn serve(plan: Plan) -> Result<(), Failure> {
     let Plan { config: Config { settings, policies, .. }, state_dir, socket, uid } = plan;
     let mut signals = Signals::listen()?;
-    let Settings { scheduler, transfer, policy, api } = settings;
-    let (network, retention) = (Network::default(), RetentionConfig::default());
+    let Settings { scheduler, transfer, policy, retention, api } = settings;
+    let network = Network::default();
     let host = HostConfig { state_dir: state_dir.clone(), scheduler, transfer, policy, policies, network, retention };
-    let host = Host::start(host).await.map_err(|error| of_host(&error))?;
-    let host = Arc::new(host);
+    let host = Arc::new(Host::start(host).await.map_err(|error| of_host(&error))?);
     // Only now: whoever has the lock of the state directory may take over a socket that was left behind.
     let socket = match Socket::bind(&socket) {
         Ok(socket) => socket,
         Err(error) => {
-            end(host).await;
+            host.shutdown().await;
             return Err(of_socket(&error));
         }
     };
@@ -98,17 +97,9 @@ async fn serve(plan: Plan) -> Result<(), Failure> {
         stopping.cancel();
     };
     tokio::join!(server.run(), stop);
-    end(host).await;
+    host.shutdown().await;
     tracing::info!("stopped");
     Ok(())
-}
-
-/// Ends the host. The server, which shared it, has gone.
-async fn end(host: Arc<Host>) {
-    match Arc::into_inner(host) {
-        Some(host) => host.shutdown().await,
-        None => tracing::error!("the host is still in use and was not ended; what is durable is safe"),
-    }
 }
 
 fn of_host(error: &HostError) -> Failure {
