@@ -1,5 +1,9 @@
 //! The tests, one file for each theme.
 
+mod api_events;
+mod api_jobs;
+mod api_refusals;
+mod api_serve;
 mod catalogue;
 mod cli_daemon;
 mod demo;

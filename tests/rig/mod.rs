@@ -3,6 +3,7 @@
 //!
 //! Everything started here ends with the value that started it, also when a test fails.
 
+mod daemon;
 pub(crate) mod guest;
 mod process;
 mod scratch;
@@ -14,6 +15,7 @@ mod space;
 mod tests;
 mod tmpfs;
 
+pub(crate) use daemon::{Answer, Daemon, Events};
 pub(crate) use process::{Backhaul, Finished, Running};
 pub(crate) use scratch::{Scratch, assert_absent, assert_published, names_in, sha256_of};
 pub(crate) use servers::{BlackHole, Nginx, PythonServer};
