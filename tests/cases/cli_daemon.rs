@@ -177,6 +177,54 @@ fn files_are_added_and_what_is_wrong_is_named() {
 }
 
 #[test]
+fn properties_labels_and_remote_names_are_set() {
+    let (origin, daemon) = (origin(), Service::start());
+    let id = job(&daemon, &origin, &["--label", "old=1", "--label", "kept=2"]);
+    let properties =
+        ["--priority", "low", "-n", "another", "--minimum-retry-delay", "90s", "-j", "3", "--auto-complete"];
+    let changed =
+        daemon.json(["job", "set", &id, "--label", "new=3", "--remove-label", "old"].into_iter().chain(properties));
+    let expected = serde_json::json!({
+        "priority": "low", "display_name": "another", "minimum_retry_delay": 90.0, "parallel_files": 3, "auto_complete": true,
+        "labels": { "kept": "2", "new": "3" },
+    });
+    for (name, value) in expected.as_object().unwrap() {
+        let is = &changed[name];
+        assert!(is == value || is.as_f64().is_some_and(|is| Some(is) == value.as_f64()), "{name} in {changed}");
+    }
+    daemon.run(["job", "set", &id, "--file", "0", "--remote-name", &origin.url("/old/f")]);
+    let (from, to) = (origin.url("/old/"), origin.url("/"));
+    let finished = daemon.run(["job", "set", &id, "--replace-prefix", &from, &to]);
+    assert!(finished.stderr.join("\n").contains("1 file changed"), "{finished}");
+    assert_eq!(fields(&daemon, ["job", "files", &id])[5], origin.url("/f"));
+    daemon.command(["job", "set", &id]).run().expect_code(USAGE);
+    let finished = daemon.command(["job", "set", &id, "--file", "7", "--remote-name", &to]).run();
+    finished.expect_code(NOT_FOUND);
+    let finished = daemon.command(["job", "set", &id, "-n", &"n".repeat(257)]).run().expect_code(REFUSED);
+    assert!(finished.stderr.join("\n").contains("/display_name"), "the field is named: {finished}");
+}
+
+#[test]
+fn the_network_is_said_shown_and_taken_back() {
+    let (origin, daemon) = (origin(), Service::start());
+    assert_eq!(daemon.json(["network", "show"])["overridden"], false);
+    let said = daemon.json(["network", "set", "near-cap,roaming"]);
+    assert_eq!(
+        (&said["cost"], &said["roaming"], &said["overridden"]),
+        (&"near_cap".into(), &true.into(), &true.into())
+    );
+    let id = job(&daemon, &origin, &["--resume", "--cost-flags", "standard"]);
+    let watch = daemon.command(["job", "watch", &id, "--json"]).start();
+    watch.wait_stdout("wait for another network", LIMIT, |line| line.contains("network_cost"));
+    let listed = fields(&daemon, ["job", "list"]);
+    assert!(listed[1] == "transient_error" && listed[9].contains("network of lower cost"), "{listed:?}");
+    let text = daemon.run(["network", "set", "--default"]).stdout.join("\n");
+    assert!(text.contains("cost\tunrestricted") && text.contains("said by somebody\tno"), "{text}");
+    watch.finish(LIMIT).expect_code(DONE);
+    daemon.command(["network", "set", "cheap"]).run().expect_code(USAGE);
+}
+
+#[test]
 fn events_are_read_and_followed() {
     let (origin, daemon) = (origin(), Service::start());
     let first = job(&daemon, &origin, &[]);

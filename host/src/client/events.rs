@@ -88,8 +88,8 @@ pub enum StreamItem {
 pub struct EventStream {
     transport: Arc<Transport>,
     filter: EventFilter,
-    /// The last number that was yielded or is known to be passed over; none before there was one.
-    last_number: Option<u64>,
+    /// The last number that was yielded or is known to be passed over.
+    last_number: u64,
     patience: Duration,
     pause: Duration,
     /// Since when there is no connection.
@@ -111,13 +111,14 @@ impl Client {
     /// Events as a stream: the daemon pushes them as they are committed. Connected when this returns, so that nothing that is done
     /// thereafter is missed.
     pub async fn events(&self, filter: EventFilter, start: EventStart) -> Result<EventStream, ClientError> {
+        let after = match start {
+            EventStart::Now => self.last_event_number().await?,
+            EventStart::After(number) => number,
+        };
         let mut stream = EventStream {
             transport: Arc::clone(&self.transport),
             filter,
-            last_number: match start {
-                EventStart::Now => None,
-                EventStart::After(number) => Some(number),
-            },
+            last_number: after,
             patience: PATIENCE,
             pause: PAUSE.0,
             broken: None,
@@ -142,19 +143,16 @@ impl EventStream {
         self
     }
 
-    /// The number of the last event that was yielded: what to go on after. None before there was one.
+    /// The number of the last event that was yielded, or after which the stream began: what to go on after.
     #[must_use]
-    pub const fn last_number(&self) -> Option<u64> {
+    pub const fn last_number(&self) -> u64 {
         self.last_number
     }
 
     fn request(&self) -> Request {
         let request = self.filter.apply(Request::get("/v1/events"));
         let request = request.header(ACCEPT, HeaderValue::from_static("text/event-stream"));
-        match self.last_number {
-            Some(number) => request.header(HeaderName::from_static("last-event-id"), HeaderValue::from(number)),
-            None => request,
-        }
+        request.header(HeaderName::from_static("last-event-id"), HeaderValue::from(self.last_number))
     }
 
     fn connect(&self) -> State {
@@ -195,10 +193,10 @@ impl EventStream {
             what: format!("a {} that cannot be read: {error}", event.event),
         })?;
         let number = match &item {
-            Some(StreamItem::Event(event)) => Some(event.number),
-            Some(StreamItem::Missed { until }) => Some(*until),
+            Some(StreamItem::Event(event)) => event.number,
+            Some(StreamItem::Missed { until }) => *until,
             Some(StreamItem::Progress(_)) => return Ok(item),
-            None => event.id.parse().ok(),
+            None => event.id.parse().unwrap_or(0),
         };
         let is_new = number > self.last_number;
         self.last_number = self.last_number.max(number);

@@ -45,4 +45,11 @@ impl Client {
         let request = request.query("after", Some(after)).query("limit", Some(JOURNAL_PAGE));
         self.transport.send(request).await?.json()
     }
+
+    /// The number of the last event of the journal; 0 if there was none yet.
+    pub async fn last_event_number(&self) -> Result<u64, ClientError> {
+        // Progress is not in the journal: the page is empty, and says how far the journal goes.
+        let nothing = EventFilter { kinds: vec!["progress".to_owned()], ..EventFilter::default() };
+        Ok(self.journal(&nothing, 0).await?.last_number)
+    }
 }

@@ -180,10 +180,20 @@ async fn each_event_comes_once_over_broken_connections() {
     ]);
     let mut stream = peer.client().events(EventFilter::default(), EventStart::After(0)).await.unwrap();
     assert_eq!(numbers(&mut stream, 4).await, [1, 2, 3, 7]);
-    assert_eq!(stream.last_number(), Some(7));
+    assert_eq!(stream.last_number(), 7);
     let requests = peer.requests().await;
     let ids: Vec<_> = requests.iter().map(|request| field(request, "last-event-id").unwrap()).collect();
     assert_eq!(ids, ["0", "2", "2", "2", "3"]);
+}
+
+#[tokio::test]
+async fn a_stream_from_now_on_misses_nothing_although_it_breaks_before_its_first_event() {
+    let page = answer("200 OK", "application/json", r#"{"events":[],"last_number":9,"missed_until":null}"#);
+    let peer = Peer::saying([page, EVENTS.to_owned(), format!("{EVENTS}{}", event(10))]);
+    let mut stream = peer.client().events(EventFilter::default(), EventStart::Now).await.unwrap();
+    assert_eq!(numbers(&mut stream, 1).await, [10]);
+    let requests = peer.requests().await;
+    assert_eq!(requests[1..].iter().map(|request| field(request, "last-event-id")).collect::<Vec<_>>(), [Some("9"); 2]);
 }
 
 #[tokio::test]
@@ -212,7 +222,7 @@ async fn a_stream_ends_with_its_first_error() {
     let nonsense = format!("{EVENTS}data: {{\n\n");
     for text in [endless, nonsense] {
         let peer = Peer::saying([text]);
-        let mut stream = peer.client().events(EventFilter::default(), EventStart::Now).await.unwrap();
+        let mut stream = peer.client().events(EventFilter::default(), EventStart::After(0)).await.unwrap();
         let error = stream.next().await.unwrap().unwrap_err();
         assert!(matches!(error, ClientError::Unexpected { .. }), "{error:?}");
         assert!(stream.next().await.is_none());
@@ -222,7 +232,7 @@ async fn a_stream_ends_with_its_first_error() {
 #[tokio::test]
 async fn a_stream_gives_up_after_its_patience() {
     let peer = Peer::saying([format!("{EVENTS}{}", event(1))]);
-    let stream = peer.client().events(EventFilter::default(), EventStart::Now).await.unwrap();
+    let stream = peer.client().events(EventFilter::default(), EventStart::After(0)).await.unwrap();
     let mut stream = stream.patience(Duration::ZERO);
     assert_eq!(numbers(&mut stream, 1).await, [1]);
     let error = stream.next().await.unwrap().unwrap_err();
