@@ -56,6 +56,7 @@ pub(super) async fn follow(session: &Session<'_>, job: JobId, told: Told) -> Res
     let mut screen = Screen::of(session, told, job, &first).await?;
     let Tagged { value: mut state, mut tag } = session.client.state(job).await?;
     let (mut numbers, mut error) = (session.client.progress(job).await?, first.error.clone());
+    screen.state(&state);
     let mut ticks = tokio::time::interval(PACE);
     while !is_over(state.state) {
         let seen = tag.clone();
