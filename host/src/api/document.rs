@@ -1,8 +1,9 @@
 //! The OpenAPI document: what all operations share, and the refusals that each can be answered with.
 
 use utoipa::OpenApi;
-use utoipa::openapi::path::{Operation, ParameterIn, PathItem};
-use utoipa::openapi::{Content, OpenApi as Tree, Ref, RefOr, Response};
+use utoipa::openapi::path::{Operation, Parameter, ParameterIn, PathItem};
+use utoipa::openapi::schema::{SchemaType, Type};
+use utoipa::openapi::{Content, OpenApi as Tree, Ref, RefOr, Response, Schema};
 
 use super::error::PROBLEM_TYPE;
 use super::wire;
@@ -23,6 +24,7 @@ pub(super) struct Document;
 pub(super) fn describe_refusals(document: &mut Tree) {
     for (path, item) in &mut document.paths.paths {
         for (is_read, operation) in operations(item) {
+            operation.parameters.iter_mut().flatten().for_each(without_null);
             for (status, when) in refusals(path, operation, is_read) {
                 let described = operation.responses.responses.entry(status.to_owned());
                 let described = described.or_insert_with(|| RefOr::T(Response::new(when)));
@@ -34,6 +36,15 @@ pub(super) fn describe_refusals(document: &mut Tree) {
                 }
             }
         }
+    }
+}
+
+/// A parameter that may be left out is not one that may be null: a query or a header has no null.
+fn without_null(parameter: &mut RefOr<Parameter>) {
+    if let RefOr::T(Parameter { schema: Some(RefOr::T(Schema::Object(object))), .. }) = parameter
+        && let SchemaType::Array(types) = &mut object.schema_type
+    {
+        types.retain(|one| *one != Type::Null);
     }
 }
 

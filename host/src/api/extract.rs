@@ -72,6 +72,10 @@ fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Refusal> {
     let bad_json = |error: &serde_json::Error| {
         Refusal::new(StatusCode::BAD_REQUEST, "bad_json", format!("the body is no JSON: {error}"))
     };
+    // Derived shapes would take an array for an object, its elements in the order of the fields.
+    if bytes.trim_ascii_start().starts_with(b"[") && serde_json::from_slice::<serde::de::IgnoredAny>(bytes).is_ok() {
+        return Err(Refusal::field("", "the body must be an object, not an array"));
+    }
     let mut deserializer = serde_json::Deserializer::from_slice(bytes);
     let value = match serde_path_to_error::deserialize(&mut deserializer) {
         Ok(value) => value,
@@ -193,5 +197,6 @@ mod tests {
         }
         assert!(format!("{:?}", parse::<NewJob>(b"{\"type\":\"\xff\"}").unwrap_err()).contains("bad_json"));
         assert!(format!("{:?}", parse::<NewJob>(b"[]").unwrap_err()).contains("invalid_field"));
+        assert!(format!("{:?}", parse::<NewFiles>(b" [[]]").unwrap_err()).contains("not an array"));
     }
 }
