@@ -1,4 +1,5 @@
-//! Random values of every shape of the contract, for property tests.
+//! Random values of every shape of the contract, for property tests. The larger ones are boxed: inline, a strategy of strategies and the
+//! tree of its values do not fit on the stack of a test that is not optimised.
 
 use proptest::collection::vec;
 use proptest::option;
@@ -107,7 +108,7 @@ prop_compose! {
 prop_compose! {
     /// A job.
     pub(crate) fn job()(
-        (id, owner, display_name, direction, priority, labels, cost_flags, attributes) in job_identity(),
+        (id, owner, display_name, direction, priority, labels, cost_flags, attributes) in job_identity().boxed(),
         counts in (0..1_000_u32, 0..1_000_u32, any::<u32>(), any::<u32>()), bytes_total in option::of(number()), bytes_transferred in number(),
         created_at in number(), at in (option::of(number()), option::of(number()), option::of(number())),
         durations in (number(), number(), number(), number()),
@@ -159,8 +160,8 @@ prop_compose! {
 prop_compose! {
     /// A network.
     pub(crate) fn network()(
-        connected: bool, interfaces in vec(interface(), 0..4), route in option::of(0..5_u32), on_battery: bool, battery_saver: bool,
-        battery_percent in option::of(0..=100_u8), budgets in vec(budget(), 0..3), attributes in attributes(),
+        connected: bool, interfaces in vec(interface().boxed(), 0..4), route in option::of(0..5_u32), on_battery: bool, battery_saver: bool,
+        battery_percent in option::of(0..=100_u8), budgets in vec(budget().boxed(), 0..3), attributes in attributes(),
     ) -> NetworkView {
         NetworkView { connected, interfaces, route, on_battery, battery_saver, battery_percent, budgets, attributes }
     }
@@ -185,8 +186,8 @@ prop_compose! {
 prop_compose! {
     /// What every hook is told.
     pub(crate) fn call()(
-        decision_id in text(), now_at in 0..=4_000_000_000_000_u64, local_time in local_time(), seed in number(),
-        memo in vec(any::<u8>(), 0..40), job in job(), file in option::of(file()), network in network(), host in host(),
+        decision_id in text(), now_at in 0..=4_000_000_000_000_u64, local_time in local_time().boxed(), seed in number(),
+        memo in vec(any::<u8>(), 0..40), job in job().boxed(), file in option::of(file().boxed()), network in network().boxed(), host in host().boxed(),
         attributes in attributes(),
     ) -> Call {
         Call { decision_id, now_at, local_time, seed, memo, job, file, network, host, attributes }
@@ -198,7 +199,7 @@ prop_compose! {
     pub(crate) fn failure()(
         at in number(), code in text(), number_ in any::<u32>(), kinds in (error_context(), phase(), class()),
         http_status in option::of(100..600_u16), message in text(), retry_after in option::of(number()),
-        place in (option::of(file()), option::of(remote_name()), option::of(origin())), response_headers in attributes(),
+        place in (option::of(file().boxed()), option::of(remote_name()), option::of(origin().boxed())), response_headers in attributes(),
         body_excerpt in option::of(text()), amounts in (number(), number()), attributes in attributes(),
     ) -> FailureView {
         let (context, phase, class) = kinds;
@@ -292,8 +293,8 @@ pub(crate) fn recovery_answer() -> impl Strategy<Value = Verdict<RecoveryVerdict
 prop_compose! {
     /// What `on-failure` is told.
     pub(crate) fn retry_context()(
-        call in call(), failure in failure(), built_in in retry_verdict(), failures_in_row: u32, since_progress in number(),
-        no_progress_left in number(), history in vec(attempt(), 0..4),
+        call in call().boxed(), failure in failure().boxed(), built_in in retry_verdict(), failures_in_row: u32, since_progress in number(),
+        no_progress_left in number(), history in vec(attempt().boxed(), 0..4),
     ) -> RetryContext {
         RetryContext { call, failure, built_in, failures_in_row, since_progress, no_progress_left, history }
     }
@@ -302,7 +303,7 @@ prop_compose! {
 prop_compose! {
     /// What `admit` is told.
     pub(crate) fn admit_context()(
-        call in call(), cause in cause(), running: bool, built_in in admit_verdict(), held_since in option::of(number()),
+        call in call().boxed(), cause in cause(), running: bool, built_in in admit_verdict(), held_since in option::of(number()),
     ) -> AdmitContext {
         AdmitContext { call, cause, running, built_in, held_since }
     }
@@ -316,7 +317,7 @@ fn cause() -> impl Strategy<Value = Cause> {
 prop_compose! {
     /// What `on-error` is told.
     pub(crate) fn recovery_context()(
-        call in call(), failure in failure(), recoveries: u32, last_recovery_at in option::of(number()), history in vec(attempt(), 0..4),
+        call in call().boxed(), failure in failure().boxed(), recoveries: u32, last_recovery_at in option::of(number()), history in vec(attempt().boxed(), 0..4),
     ) -> RecoveryContext {
         RecoveryContext { call, failure, recoveries, last_recovery_at, history }
     }
