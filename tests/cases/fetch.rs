@@ -157,8 +157,8 @@ impl Fetch {
     /// The directories of the stores in the state directory.
     pub(crate) fn stores(&self) -> Vec<String> {
         let Ok(entries) = fs::read_dir(self.state_dir()) else { return Vec::new() };
-        // What is renamed so is on its way out.
-        let is_store = |path: &PathBuf| path.is_dir() && !path.to_string_lossy().contains(".done-");
+        // What is renamed so is on its way out. Without a database, its process was killed before there was a store.
+        let is_store = |path: &PathBuf| path.join("store.db").is_file() && !path.to_string_lossy().contains(".done-");
         let paths = entries.map(|entry| entry.unwrap().path()).filter(is_store);
         paths.map(|path| path.into_os_string().into_string().unwrap()).collect()
     }
