@@ -231,6 +231,8 @@ pub enum CommandError {
 pub struct FileProgress {
     /// Which file.
     pub file: FileIndex,
+    /// Where the bytes were found to be the file's: the file may have another remote name by now.
+    pub remote_name: Box<SafeUrl>,
     /// Durable bytes.
     pub durable: u64,
     /// What the bytes are a version of.

@@ -129,7 +129,8 @@ pub enum Replacement {
 /// A change of one file's row.
 #[derive(Debug, Clone, PartialEq)]
 pub enum FileChange {
-    /// Bytes became durable: sets durable, version, part and hash state, raises the high-water mark, clears `repointed`.
+    /// Bytes became durable: sets durable, version, part and hash state, raises the high-water mark. Clears `repointed` if the bytes are of
+    /// the file's present remote name; else sets it.
     Progress(FileProgress),
     /// Begins again: durable, high-water mark and hash state 0, version and part none, `repointed` cleared, not finished, one restart more.
     Restarted,

@@ -55,7 +55,7 @@ pub(super) fn apply(file: &mut FileRecord, change: FileChange) {
 }
 
 fn advance(file: &mut FileRecord, progress: FileProgress) {
-    let FileProgress { file: _, durable, mut version, part, hash_state } = progress;
+    let FileProgress { file: _, remote_name, durable, mut version, part, hash_state } = progress;
     // A size that is not known any more does not take back one that was counted: only a restart does.
     version.bytes_total = version.bytes_total.or(file.version.as_ref().and_then(|known| known.bytes_total));
     file.durable = durable;
@@ -63,7 +63,8 @@ fn advance(file: &mut FileRecord, progress: FileProgress) {
     file.version = Some(version);
     file.part = part;
     file.hash_state = hash_state;
-    file.repointed = false;
+    // A running transfer goes on with the name that it began with: its checkpoints say nothing of the one that the file got meanwhile.
+    file.repointed = file.remote_name != *remote_name;
 }
 
 #[cfg(test)]
@@ -74,10 +75,17 @@ mod tests {
     use crate::job::arbitrary::{file_record, file_version, integrity, part_identity, safe_url};
 
     fn file_progress() -> impl Strategy<Value = FileProgress> {
-        let fields =
-            (any::<u32>(), any::<u64>(), file_version(), proptest::option::of(part_identity()), any::<[u8; 4]>());
-        fields.prop_map(|(file, durable, version, part, state)| FileProgress {
+        let fields = (
+            any::<u32>(),
+            safe_url(),
+            any::<u64>(),
+            file_version(),
+            proptest::option::of(part_identity()),
+            any::<[u8; 4]>(),
+        );
+        fields.prop_map(|(file, remote_name, durable, version, part, state)| FileProgress {
             file: FileIndex(file),
+            remote_name: remote_name.into(),
             durable,
             version,
             part,
@@ -94,13 +102,34 @@ mod tests {
             prop_assert_eq!(after.high_water, before.high_water.max(progress.durable));
             prop_assert_eq!(after.part, progress.part);
             prop_assert_eq!(&after.hash_state, &progress.hash_state);
-            prop_assert!(!after.repointed);
+            prop_assert_eq!(after.repointed, before.remote_name != *progress.remote_name);
             let known = before.version.as_ref().and_then(|version| version.bytes_total);
             let version = after.version.clone().unwrap();
             prop_assert_eq!(version.bytes_total, progress.version.bytes_total.or(known));
             prop_assert_eq!(version.etag, progress.version.etag);
             let rest = |file: FileRecord| (file.index, file.remote_name, file.local_name, file.digest, file.restarts, file.finished);
             prop_assert_eq!(rest(after), rest(before));
+        }
+
+        #[test]
+        fn bytes_of_a_former_remote_name_are_never_taken_for_those_of_the_present_one(
+            before in file_record(), [first, later] in [file_progress(), file_progress()], url in safe_url(), restarted: bool,
+        ) {
+            prop_assume!(url != before.remote_name);
+            let former = before.remote_name.clone();
+            let mut file = before;
+            apply(&mut file, FileChange::Progress(FileProgress { remote_name: former.clone().into(), ..first }));
+            prop_assert!(!file.repointed);
+            apply(&mut file, FileChange::RemoteName(url.clone()));
+            // The transfer under the former name goes on.
+            if restarted {
+                apply(&mut file, FileChange::Restarted);
+            }
+            apply(&mut file, FileChange::Progress(FileProgress { remote_name: former.into(), ..later.clone() }));
+            prop_assert!(file.repointed);
+            // The next attempt has found that the new name serves the same.
+            apply(&mut file, FileChange::Progress(FileProgress { remote_name: url.into(), ..later }));
+            prop_assert!(!file.repointed);
         }
 
         #[test]

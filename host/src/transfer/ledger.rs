@@ -72,7 +72,8 @@ impl FileTask {
         self.ledger.durable = durable;
         self.ledger.total = version.bytes_total;
         self.active.set_durable(durable);
-        (FileProgress { file: self.file.index, durable, version, part: self.file.part, hash_state }, new_bytes)
+        let (file, remote_name) = (self.file.index, Box::new(self.file.remote_name.clone()));
+        (FileProgress { file, remote_name, durable, version, part: self.file.part, hash_state }, new_bytes)
     }
 
     /// What follows the end of a pump. True: the body came to its end, and with it the file.

@@ -90,8 +90,9 @@ impl Sound {
         let metadata = part.metadata().unwrap();
         let version = FileVersion { etag: Some("\"v\"".into()), bytes_total: Some(size), ..FileVersion::default() };
         let part = Some(PartIdentity { device: metadata.dev(), inode: metadata.ino() });
-        let progress = FileProgress { file: FileIndex(file), durable, version, part, hash_state: None };
-        Write::UpdateFile { job: self.job.id, file: FileIndex(file), change: change(progress) }
+        let (file, remote_name) = (FileIndex(file), Box::new("http://127.0.0.1/x".parse().unwrap()));
+        let progress = FileProgress { file, remote_name, durable, version, part, hash_state: None };
+        Write::UpdateFile { job: self.job.id, file, change: change(progress) }
     }
 
     fn write(&self, writes: Vec<Write>) {

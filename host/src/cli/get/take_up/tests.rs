@@ -184,6 +184,7 @@ fn a_finished_job_whose_files_stand_is_finished_and_else_it_begins_anew() {
     let (store, record) = place.store(&settings, JobState::Acknowledged);
     let progress = FileProgress {
         file: FileIndex(0),
+        remote_name: settings.files[0].remote_name.clone().into(),
         durable: 3,
         version: crate::job::FileVersion { bytes_total: Some(3), ..crate::job::FileVersion::default() },
         part: None,

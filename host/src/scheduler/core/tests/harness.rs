@@ -215,6 +215,7 @@ pub(super) fn fatal() -> Report {
 pub(super) fn progress(file: u32, durable: u64, total: Option<u64>) -> FileProgress {
     FileProgress {
         file: FileIndex(file),
+        remote_name: Box::new(SafeUrl::parse(&format!("http://origin/{file}?secret")).unwrap()),
         durable,
         version: FileVersion { bytes_total: total, ..FileVersion::default() },
         part: None,
