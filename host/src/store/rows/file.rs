@@ -81,6 +81,11 @@ const SELECT_PAGE: &str = concat!(
     include_str!("../sql/file_select.sql"),
     "WHERE job_id = ?1 AND file_index >= ?2 ORDER BY file_index LIMIT ?3"
 );
+/// The stage as a literal, as the index has it. Without statistics, SQLite would take the primary key.
+pub(super) const SELECT_UNFINISHED: &str = concat!(
+    include_str!("../sql/file_select.sql"),
+    "INDEXED BY file_unfinished WHERE job_id = ?1 AND file_index >= ?2 AND stage = 0 ORDER BY file_index LIMIT ?3"
+);
 const SELECT_STAGE: &str = concat!(
     include_str!("../sql/file_select.sql"),
     "WHERE job_id = ?1 AND file_index >= ?2 AND stage = ?4 ORDER BY file_index LIMIT ?3"
@@ -206,6 +211,9 @@ pub(crate) fn of_stage(
     count: u32,
 ) -> Result<Vec<FileRecord>> {
     let first = after.map_or(0, |after| u64::from(after.0) + 1);
+    if stage == Stage::Unfinished {
+        return collect(connection, SELECT_UNFINISHED, params![job.0.as_bytes(), signed(first), count]);
+    }
     collect(connection, SELECT_STAGE, params![job.0.as_bytes(), signed(first), count, signed(stage.number())])
 }
 

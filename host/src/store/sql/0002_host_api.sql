@@ -10,6 +10,9 @@ CREATE TABLE idempotency (
 
 CREATE INDEX idempotency_of_job ON idempotency (job_id);
 
+-- Files that are still to be fetched: looked for at each start of a job, however many are finished.
+CREATE INDEX file_unfinished ON file (job_id, file_index) WHERE stage = 0;
+
 -- Final jobs, in the order of lists and of retention.
 CREATE INDEX job_final ON job (id) WHERE state >= 7;
 CREATE INDEX job_final_age ON job (modified_at) WHERE state >= 7;
