@@ -55,16 +55,18 @@ impl Core {
         Self { jobs: BTreeMap::new(), board: Board::new(config, seed), ended: VecDeque::new() }
     }
 
+    /// The inputs that follow are handled together: they share the questions and moves that may be made at once, so that whoever waits for
+    /// one of them does not wait for as many questions as there are inputs before it. What is left over is done after the next tick.
+    pub fn begin_batch(&mut self) {
+        self.board.budget = self.board.config.admit_batch.max(1);
+        self.board.unfinished = false;
+    }
+
     /// Takes one input. Total: whatever does not fit is ignored, or refused where somebody waits for a reply.
     pub fn handle(&mut self, now: Now, input: Input) -> Step {
         let board = &mut self.board;
         board.now = Now { wall: now.wall, boot: now.boot.max(board.now.boot) };
         board.changed.clear();
-        // Answers belong to the step that asked: they do not renew what it may do.
-        if !matches!(input, Input::Answer { .. }) {
-            board.budget = board.config.admit_batch.max(1);
-            board.unfinished = false;
-        }
         match input {
             Input::Loaded(record) => self.loaded(*record),
             Input::LoadingDone => self.loading_done(),

@@ -432,6 +432,7 @@ impl Running {
         let mut effects = Vec::new();
         let mut changed = HashSet::new();
         let network_before = self.core.network_generation();
+        self.core.begin_batch();
         for input in inputs {
             let now = Now::read();
             let step = self.core.handle(now, input);

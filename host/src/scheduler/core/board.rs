@@ -48,7 +48,7 @@ pub(super) struct Board {
     pub(super) to_requeue: BTreeSet<JobId>,
     /// Running jobs about which the policies are still to be asked, and why.
     pub(super) to_ask: BTreeMap<JobId, Cause>,
-    /// Questions and moves that this step may still make.
+    /// Questions and moves that this batch of inputs may still make.
     pub(super) budget: u32,
     /// The budget ended before the work did.
     pub(super) unfinished: bool,

@@ -279,8 +279,14 @@ impl World {
         self.feed(Input::LoadingDone);
     }
 
-    /// One input with all answers that it needs. Checks that the store follows.
+    /// One input with all answers that it needs, as a batch of its own. Checks that the store follows.
     pub(super) fn feed(&mut self, input: Input) {
+        self.core.begin_batch();
+        self.feed_more(input);
+    }
+
+    /// One more input of the same batch.
+    pub(super) fn feed_more(&mut self, input: Input) {
         let mut steps = vec![self.core.handle(self.now, input)];
         let mut asks = VecDeque::new();
         while let Some(Step { asks: new, writes, effects }) = steps.pop() {

@@ -4,7 +4,9 @@ use super::harness::{World, because, checkpoint, defaults, failure, offline, pro
 use crate::job::{CostFlags, CostState, ErrorCode, FailureClass, JobState, Properties};
 use crate::network::{Interface, Network};
 use crate::policy::contract::Cause;
-use crate::scheduler::{Admission, AdmitAnswer, Answer, Ask, Effect, Question, Report, SchedulerConfig, StopReason};
+use crate::scheduler::{
+    Admission, AdmitAnswer, Answer, Ask, Effect, Input, Question, Report, SchedulerConfig, StopReason,
+};
 
 fn world() -> World {
     World::new(SchedulerConfig::default())
@@ -210,12 +212,28 @@ fn an_answer_about_a_network_that_is_gone_is_asked_for_again() {
     world.network(offline());
     let job = world.launch(1, 1, properties());
     let now = world.now;
-    let step = world.core.handle(now, crate::scheduler::Input::NetworkChanged(Network::default()));
+    let step = world.core.handle(now, Input::NetworkChanged(Network::default()));
     let ask = step.asks[0].clone();
-    let step = world.core.handle(now, crate::scheduler::Input::NetworkChanged(costing(CostState::NearCap)));
+    let step = world.core.handle(now, Input::NetworkChanged(costing(CostState::NearCap)));
     assert!(step.asks.is_empty());
     let answer = defaults(&ask);
-    let step = world.core.handle(now, crate::scheduler::Input::Answer { job, generation: ask.generation, answer });
+    let step = world.core.handle(now, Input::Answer { job, generation: ask.generation, answer });
     assert_eq!(step.asks.len(), 1);
     assert!(step.effects.is_empty());
+}
+
+#[test]
+fn a_batch_of_inputs_asks_no_more_than_one_input_and_the_rest_follows() {
+    let mut world = World::new(SchedulerConfig { admit_batch: 4, ..SchedulerConfig::default() });
+    world.policies = Box::new(admit(Admission::Hold(None)));
+    let jobs: Vec<_> = (1..=20).map(|number| world.launch(number, 1, properties())).collect();
+    world.asks.clear();
+    world.core.begin_batch();
+    world.feed_more(Input::NetworkChanged(costing(CostState::NearCap)));
+    for job in &jobs {
+        world.feed_more(Input::Space { job: *job, bytes_available: 1 });
+    }
+    assert_eq!(world.asks.len(), 4);
+    world.pass(0);
+    assert_eq!(world.asks.len(), jobs.len());
 }

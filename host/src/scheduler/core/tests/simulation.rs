@@ -252,7 +252,7 @@ impl Simulation {
 
     fn step(&mut self, input: Input) {
         let Step { asks, writes, effects } = {
-            let step = self.core.handle(self.now, input.clone());
+            let step = handle_alone(&mut self.core, self.now, input.clone());
             self.log.push((self.now, input, format!("{step:?}")));
             step
         };
@@ -360,7 +360,7 @@ impl Simulation {
     pub(super) fn replay(&self) {
         let mut core = Core::new(self.config.clone(), self.seed);
         for (now, input, step) in &self.log {
-            assert_eq!(format!("{:?}", core.handle(*now, input.clone())), *step);
+            assert_eq!(format!("{:?}", handle_alone(&mut core, *now, input.clone())), *step);
         }
     }
 
@@ -403,4 +403,12 @@ fn pick<'a>(jobs: impl ExactSizeIterator<Item = &'a JobId>, number: u8) -> Optio
     let mut jobs = jobs;
     let number = usize::from(number).checked_rem(jobs.len())?;
     jobs.nth(number).copied()
+}
+
+/// Takes an input as a batch of its own; answers belong to the batch of what they answer.
+fn handle_alone(core: &mut Core, now: Now, input: Input) -> Step {
+    if !matches!(input, Input::Answer { .. }) {
+        core.begin_batch();
+    }
+    core.handle(now, input)
 }
