@@ -29,14 +29,15 @@ use self::retention::Retention;
 pub use self::retention::RetentionConfig;
 use self::tasks::{TaskWake, Tasks};
 use super::{
-    Command, CommandError, Core, Effect, Input, PrefixOutcome, Reply, RequestId, SchedulerConfig, Step, Write,
+    Command, CommandError, Core, Effect, Input, PrefixOutcome, Reply, RequestId, SchedulerConfig, Step, WaitingOn,
+    Write,
 };
 use crate::clock::{BootMillis, Now};
 use crate::host::{NetworkStatus, NumberedEvent, Turn};
-use crate::job::{Event, EventKind, JobId};
+use crate::job::{ErrorCode, Event, EventKind, JobId};
 use crate::network::Network;
 use crate::policy::{FaultReport, Policies};
-use crate::store::{Batch, Replaced, Store, StoreError};
+use crate::store::{Batch, OnFullDisk, Replaced, Store, StoreError};
 use crate::transfer::TransferContext;
 
 /// Commands that wait for the driver. A client that finds it full waits; 1,024 is more than one batch can serve.
@@ -187,6 +188,11 @@ impl Mode {
     /// The host is to stop.
     const fn stopping(self) -> Self {
         if self.is_sound() { Self::Draining } else { Self::Abandoned }
+    }
+
+    /// Who only tries whether there is space again leaves the ballast to the end of work.
+    const fn on_full_disk(self) -> OnFullDisk {
+        if self.is_sound() { OnFullDisk::UseBallast } else { OnFullDisk::Refuse }
     }
 
     /// A commit failed.
@@ -440,16 +446,14 @@ impl Running {
             self.settle(now, step, &mut batch, &mut effects, &mut changed).await;
         }
         let mut events = Vec::new();
-        if let Some(batch) = batch.into_batch() {
+        if let Some(batch) = batch.into_batch(self.mode.on_full_disk()) {
             match self.parts.store.commit(batch).await {
                 Ok(committed) => {
                     events = committed.events;
                     self.follow_up.extend(committed.replaced.into_iter().filter_map(follow_up));
                 }
-                Err(error) => {
-                    self.refuse(effects, &error);
-                    return Err(error);
-                }
+                // Nothing of it happened. Whoever waits is told so when the host has turned to that.
+                Err(error) => return Err(error),
             }
         }
         self.override_durable();
@@ -542,21 +546,10 @@ impl Running {
         }
     }
 
-    /// Nothing of a failed batch happened: callers are told so.
-    fn refuse(&mut self, effects: Vec<Effect>, error: &StoreError) {
-        for effect in effects {
-            if let Effect::Reply { request, .. } = effect
-                && let Some(caller) = self.callers.remove(&request)
-            {
-                caller.answer(Err(CommandError::Store(error.to_string())));
-            }
-        }
-    }
-
     /// Memory is ahead of the disk: everything stops at its durable offset, and the core is rebuilt once the store can be written.
     fn degrade(&mut self, error: &StoreError) {
         tracing::error!(%error, "the store cannot be written; transfers stop until it can");
-        self.parts.degraded_tx.send_replace(Some(error.to_string()));
+        self.say_degraded(error);
         self.mode = self.mode.unsound();
         self.tasks.stop_all();
         self.follow_up.clear();
@@ -573,22 +566,35 @@ impl Running {
         if !self.tasks.is_empty() {
             return;
         }
-        self.mode = Mode::Working;
         // An empty batch shows whether the store can be written: a core that is rebuilt before would only fail again.
-        let rebuilt = match self.parts.store.commit(Batch::default()).await {
+        let probe = Batch { on_full_disk: self.mode.on_full_disk(), ..Batch::default() };
+        let rebuilt = match self.parts.store.commit(probe).await {
             Ok(_) => self.load().await,
             Err(error) => Err(error),
         };
         match rebuilt {
             Ok(()) => {
+                self.mode = Mode::Working;
                 tracing::info!("the store can be written again");
                 self.parts.degraded_tx.send_replace(None);
             }
-            Err(error) => {
-                self.mode = Mode::Degraded;
-                self.parts.degraded_tx.send_replace(Some(error.to_string()));
-            }
+            Err(error) => self.say_degraded(&error),
         }
+    }
+
+    /// Jobs that would move wait for the store, as it has them: the core is ahead of it.
+    fn say_degraded(&self, error: &StoreError) {
+        let detail = error.to_string();
+        let code = if matches!(error, StoreError::Full { .. }) { ErrorCode::DiskFull } else { ErrorCode::Interrupted };
+        let waiting_on = WaitingOn {
+            code: "store",
+            detail: format!("waits until the store can be written: {detail}"),
+            until: None,
+            policy: None,
+            error: Some(code),
+        };
+        self.parts.published.set_all_waiting(&waiting_on);
+        self.parts.degraded_tx.send_replace(Some(detail));
     }
 }
 

@@ -18,6 +18,9 @@ const STEP_BYTES: u64 = 64 << 10;
 /// As many commits on a full disk, at least: enough to store the end of every attempt that it ends.
 const STEPS: u64 = 16;
 
+/// The whole ballast.
+pub(super) const BYTES: u64 = STEPS * STEP_BYTES;
+
 /// Space that there must be before the ballast grows, so that it does not come and go.
 const AVAILABLE_BYTES_MIN: u64 = 16 << 20;
 
@@ -62,7 +65,7 @@ impl Ballast {
         if is_whole || directory::available(&self.path).is_none_or(|bytes| bytes < AVAILABLE_BYTES_MIN) {
             return;
         }
-        if rustix::fs::fallocate(file, FallocateFlags::empty(), 0, STEPS * STEP_BYTES).is_ok() {
+        if rustix::fs::fallocate(file, FallocateFlags::empty(), 0, BYTES).is_ok() {
             self.steps = STEPS;
         }
     }

@@ -98,6 +98,19 @@ pub struct Batch {
     pub decisions: Vec<DecisionRow>,
     /// In order; a later memo replaces an earlier one.
     pub memos: Vec<Memo>,
+    /// What happens if there is no space for it.
+    pub on_full_disk: OnFullDisk,
+}
+
+/// What happens to a batch for which a full disk has no space.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum OnFullDisk {
+    /// If it adds no work, it may use the space that the store keeps for the end of work on that day.
+    #[default]
+    UseBallast,
+    /// It is refused, and it is so already while there is less space than the ballast of a store has: of those who try whether
+    /// there is space again. Else somebody whose new work is refused again and again would have the ballast used up by the tries.
+    Refuse,
 }
 
 /// A batch that is durable.

@@ -7,10 +7,10 @@ use rusqlite::{Connection, TransactionBehavior};
 use tokio::sync::{mpsc, oneshot};
 
 use super::apply::{self, Applied};
-use super::ballast::Ballast;
+use super::ballast::{self, Ballast};
 use super::error::{Problem, StoreError};
 use super::lock::StoreLock;
-use super::{Batch, CommitFault, Committed, FailCommit, PruneLimits, Pruned, directory, prune};
+use super::{Batch, CommitFault, Committed, FailCommit, OnFullDisk, PruneLimits, Pruned, directory, prune};
 use crate::scheduler::Write;
 
 /// Below this, an I/O error is taken for a full disk: SQLite reports a log index that cannot grow as one.
@@ -63,8 +63,12 @@ impl Writer {
     fn commit(&mut self, batch: Batch) -> Result<Committed, StoreError> {
         self.commits += 1;
         let fault = self.fail_commit.as_ref().and_then(|fail| fail.0(self.commits));
+        let refuse = batch.on_full_disk == OnFullDisk::Refuse;
+        if refuse && directory::available(&self.database).is_some_and(|bytes| bytes < ballast::BYTES) {
+            return Err(StoreError::Full { path: self.database.to_path_buf() });
+        }
         let mut result = self.transaction(|connection| content(connection, &batch, fault));
-        let may_use_ballast = fault.is_none() && adds_no_work(&batch);
+        let may_use_ballast = fault.is_none() && !refuse && adds_no_work(&batch);
         while may_use_ballast && matches!(result, Err(StoreError::Full { .. })) && self.ballast.release() {
             result = self.transaction(|connection| content(connection, &batch, None));
         }

@@ -7,7 +7,7 @@ use crate::job::{FileIndex, FileRecord, FileSummary, JobId, JobRecord, PolicyNam
 use crate::policy::contract::{FileView, Hook};
 use crate::policy::{DecisionRow, JobFacts, Memo};
 use crate::scheduler::Write;
-use crate::store::{Batch, Reader, Store, StoreError};
+use crate::store::{Batch, OnFullDisk, Reader, Store, StoreError};
 
 /// A view of the store for all questions: opening one takes longer than most policies do. None until one asks.
 pub(super) type KeptReader = Arc<Mutex<Option<Reader>>>;
@@ -70,10 +70,10 @@ impl BatchBuilder {
     }
 
     /// The transaction; none if there is nothing to store.
-    pub(super) fn into_batch(self) -> Option<Batch> {
+    pub(super) fn into_batch(self, on_full_disk: OnFullDisk) -> Option<Batch> {
         let writes: Vec<Write> = self.writes.into_iter().flatten().collect();
         let empty = writes.is_empty() && self.decisions.is_empty() && self.memos.is_empty();
-        (!empty).then_some(Batch { writes, decisions: self.decisions, memos: self.memos })
+        (!empty).then_some(Batch { writes, decisions: self.decisions, memos: self.memos, on_full_disk })
     }
 }
 

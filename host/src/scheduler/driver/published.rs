@@ -136,6 +136,18 @@ impl Published {
         self.wake(id);
     }
 
+    /// Says of every job that would move that it waits.
+    pub(super) fn set_all_waiting(&self, waiting_on: &WaitingOn) {
+        use JobState::{Connecting, Queued, Transferring, TransientError};
+        for job in self.all() {
+            if matches!(job.record.state, Queued | Connecting | Transferring | TransientError) {
+                let (state, waiting_on) = (JobState::TransientError, Some(waiting_on.clone()));
+                self.set(&job.record, state, waiting_on, Arc::clone(&job.progress));
+            }
+        }
+        self.announce();
+    }
+
     pub(super) fn remove(&self, job: JobId) {
         if self.jobs.write().unwrap_or_else(PoisonError::into_inner).remove(&job).is_some() {
             self.wake(job);

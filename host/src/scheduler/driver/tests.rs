@@ -3,7 +3,7 @@
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::{SocketAddr, TcpListener};
 use std::path::Path;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use tokio::task::JoinSet;
@@ -335,4 +335,34 @@ async fn a_change_of_the_network_is_published_for_all_who_wait() {
     running.process(Vec::new()).await.unwrap();
     assert_eq!(without_network(), 0);
     assert!(running.to_publish.is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_job_whose_host_cannot_store_anything_is_reported_to_wait_for_the_store() {
+    let directory = tempfile::tempdir().unwrap();
+    let broken = Arc::new(AtomicBool::new(false));
+    let switch = Arc::clone(&broken);
+    let fail = FailCommit(Arc::new(move |_| switch.load(Ordering::Relaxed).then_some(CommitFault::Full)));
+    let Rig { driver, events_rx: _, published } = start(&directory.path().join("state"), Some(fail)).await;
+    let running = job_of(origin(), directory.path(), &["stall/300000".into()]);
+    let Command::Create { job: id, .. } = running else { unreachable!() };
+    driver.command(running).await.unwrap();
+    driver.command(Command::Resume(id)).await.unwrap();
+    let suspended = job_of(origin(), directory.path(), &["7".into()]);
+    let Command::Create { job: other, .. } = suspended else { unreachable!() };
+    driver.command(suspended).await.unwrap();
+    let reported = |id: JobId| {
+        let job = published.get(id).unwrap();
+        (job.state, job.waiting_on.as_ref().map(|waiting| (waiting.code, waiting.error)))
+    };
+    let mut changes = published.changes();
+    timeout(PATIENCE, changes.wait_for(|_| reported(id).0 == JobState::Transferring)).await.unwrap().unwrap();
+    broken.store(true, Ordering::Relaxed);
+    driver.command(job_of(origin(), directory.path(), &["8".into()])).await.unwrap_err();
+    let waits = Some(("store", Some(crate::job::ErrorCode::DiskFull)));
+    assert_eq!(reported(id), (JobState::TransientError, waits));
+    assert_eq!(reported(other), (JobState::Suspended, None));
+    broken.store(false, Ordering::Relaxed);
+    timeout(PATIENCE, changes.wait_for(|_| reported(id).0 == JobState::Transferring)).await.unwrap().unwrap();
+    driver.shutdown().await;
 }

@@ -1,6 +1,7 @@
 //! A full disk: nothing half stored, the end of running work still stored, and all well again once there is space.
 
 use super::*;
+use crate::store::OnFullDisk;
 
 #[path = "../../../../tests/rig/tmpfs.rs"]
 mod tmpfs;
@@ -77,6 +78,43 @@ fn on_a_full_disk_work_ends_and_none_begins_until_there_is_space() {
     drop(reader);
     wait(store.close()).unwrap();
     assert_eq!(open(&directory).reader().unwrap().counts().unwrap().files, 110);
+}
+
+#[test]
+fn nobody_can_have_the_ballast_used_up_by_work_that_is_refused() {
+    let outer = tempfile::tempdir().unwrap();
+    let disk = match Tmpfs::mount(outer.path().join("disk").to_str().unwrap(), DISK_BYTES) {
+        Ok(disk) => disk,
+        Err(why) => {
+            return skip("store::tests::full_disk::nobody_can_have_the_ballast_used_up_by_work_that_is_refused", &why);
+        }
+    };
+    let directory = disk.path().join("state");
+    let store = open(&directory);
+    let job = a_job();
+    wait(store.commit(Batch { writes: insert(&job, some_files(1)), ..Batch::default() })).unwrap();
+    let ballast = || std::fs::metadata(directory.join("ballast")).unwrap().len();
+    let before = ballast();
+    let probe = |bytes: usize| {
+        let note = EventKind::NetworkChanged { connected: true, note: "x".repeat(bytes) };
+        let writes = if bytes == 0 { Vec::new() } else { vec![journal(job.id, note)] };
+        wait(store.commit(Batch { writes, on_full_disk: OnFullDisk::Refuse, ..Batch::default() }))
+    };
+    let filler = fill(disk.path());
+    for _ in 0..40 {
+        let work = Batch { writes: insert(&a_job(), some_files(20_000)), ..Batch::default() };
+        assert!(matches!(wait(store.commit(work)).unwrap_err(), StoreError::Full { .. }));
+        fill(disk.path());
+        // What follows a refusal: whether there is space again, and the state of all jobs.
+        for bytes in [0, 300_000] {
+            assert!(matches!(probe(bytes).unwrap_err(), StoreError::Full { .. }));
+        }
+    }
+    assert_eq!(ballast(), before);
+    let note = EventKind::NetworkChanged { connected: true, note: "x".repeat(200_000) };
+    wait(store.commit(Batch { writes: vec![journal(job.id, note)], ..Batch::default() })).unwrap();
+    std::fs::remove_file(filler).unwrap();
+    probe(300_000).unwrap();
 }
 
 #[test]

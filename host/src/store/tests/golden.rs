@@ -148,7 +148,7 @@ fn content() -> Batch {
         }),
     ]);
     let memo = Memo { job: first, policy: PolicyName("mirrors".into()), hook: Hook::Recovery, bytes: vec![0, 255] };
-    Batch { writes, decisions: vec![decision()], memos: vec![memo] }
+    Batch { writes, decisions: vec![decision()], memos: vec![memo], ..Batch::default() }
 }
 
 /// Everything that a reader can read.

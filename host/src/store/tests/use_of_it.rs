@@ -124,7 +124,8 @@ fn memos_and_headers_are_kept_per_job() {
         bytes: bytes.to_vec(),
     };
     let writes = vec![Write::InsertJob { job: Box::new(job.clone()), headers: headers.clone() }];
-    let batch = Batch { writes, decisions: Vec::new(), memos: vec![memo(b"first"), memo(b"second")] };
+    let batch =
+        Batch { writes, decisions: Vec::new(), memos: vec![memo(b"first"), memo(b"second")], ..Batch::default() };
     wait(fixture.store.commit(batch)).unwrap();
     let reader = fixture.store.reader().unwrap();
     assert_eq!(reader.headers(job.id).unwrap(), headers);
