@@ -246,8 +246,8 @@ pub struct FileProgress {
 /// What a worker tells, in the order in which it happened.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Report {
-    /// The origin that the attempt fetches from, for its cap on connections. Sent before the first request, and again when a later
-    /// file lies elsewhere; a worker whose files all lie where the core was told at their creation need not send it.
+    /// The origin that the attempt is about to ask, if that is not the one it was assigned; sent again when a later file lies elsewhere. The
+    /// worker waits for [`super::Effect::GrantOrigin`], or until it is stopped: there may be no connection left, or a time to be waited for.
     OriginChosen(Origin),
     /// An origin gave the first acceptable answer of this attempt.
     Connected,

@@ -148,6 +148,12 @@ impl Origins {
         known.not_before_at.filter(|_| known.not_before > now.boot)
     }
 
+    /// No origin has more connections than it may.
+    #[cfg(test)]
+    pub(super) fn are_within_cap(&self) -> bool {
+        self.known.values().all(|known| known.connections <= self.connections_max)
+    }
+
     /// What a policy is told.
     pub(super) fn view(&self, origin: &Origin, now: Now) -> OriginView {
         let known = self.known.get(origin);

@@ -2,8 +2,8 @@
 
 use super::input::{CommandError, FileProgress, Reply, RequestId};
 use crate::job::{
-    AttemptNumber, DecisionId, Event, FileIndex, FileSpec, IdempotencyKey, Integrity, JobId, JobRecord, PolicyName,
-    RequestHeaders, SafeUrl,
+    AttemptNumber, DecisionId, Event, FileIndex, FileSpec, IdempotencyKey, Integrity, JobId, JobRecord, Origin,
+    PolicyName, RequestHeaders, SafeUrl,
 };
 use crate::network::Network;
 use crate::policy::contract;
@@ -167,6 +167,13 @@ pub enum Effect {
         /// Why.
         reason: StopReason,
     },
+    /// The origin that the worker chose last may be asked: one for each [`super::Report::OriginChosen`], unless the worker is stopped.
+    GrantOrigin {
+        /// Which job.
+        job: JobId,
+        /// Which run of it.
+        attempt: AttemptNumber,
+    },
     /// Set the running worker's own ceiling, in bytes per second.
     LimitWorker {
         /// Which job.
@@ -212,6 +219,8 @@ pub struct Assignment {
     pub job: JobId,
     /// Which run.
     pub attempt: AttemptNumber,
+    /// The origin whose connections it holds: it need not ask for them.
+    pub origin: Option<Origin>,
     /// Files at once: the job's `parallel_files`, less where the origin's cap on connections leaves less.
     pub parallel_files: u16,
     /// The job's own ceiling, bytes per second over all its files.

@@ -1,10 +1,10 @@
 //! What all transfers of a host share, and what the files of one running job share.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex};
 
 use rustix::fs::Mode;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{Mutex, mpsc, watch};
 use tokio::task::JoinError;
 
 use super::client::Client;
@@ -56,6 +56,8 @@ pub struct Control {
     pub stop: Option<StopReason>,
     /// The job's own ceiling.
     pub bytes_per_second: Option<u64>,
+    /// How many of the origins that the worker chose it may ask: in the order of its reports.
+    pub origins_granted: u32,
 }
 
 /// Where workers send their reports.
@@ -65,6 +67,8 @@ pub type ReportSender = mpsc::Sender<(JobId, AttemptNumber, Report)>;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) struct Directive {
     pub(crate) halt: Option<Halt>,
+    /// As in [`Control`].
+    pub(crate) origins_granted: u32,
     /// Changes with every new ceiling, so that waits for the old one end.
     pub(crate) ceilings: u32,
 }
@@ -94,7 +98,15 @@ pub(crate) struct JobRun {
     pub(crate) progress: Arc<ProgressCell>,
     reports: ReportSender,
     connected: AtomicBool,
-    origin: Mutex<Option<Origin>>,
+    chosen: Mutex<Chosen>,
+}
+
+/// The origin that was chosen last, and by which report.
+#[derive(Debug)]
+struct Chosen {
+    origin: Option<Origin>,
+    /// 0: it was assigned.
+    report: u32,
 }
 
 impl JobRun {
@@ -115,7 +127,7 @@ impl JobRun {
             progress,
             reports,
             connected: AtomicBool::new(false),
-            origin: Mutex::new(None),
+            chosen: Mutex::new(Chosen { origin: assignment.origin.clone(), report: 0 }),
         }
     }
 
@@ -129,16 +141,23 @@ impl JobRun {
         if self.connected.swap(true, Ordering::Relaxed) { Ok(()) } else { self.report(Report::Connected).await }
     }
 
-    /// Reports the origin that is about to be asked, if it is another than before.
+    /// Returns when the origin may be asked: at once, if it is the one that was asked before.
     pub(crate) async fn choose_origin(&self, origin: Origin) -> Result<(), Halted> {
-        {
-            let mut chosen = self.origin.lock().expect("nothing panics while it is held");
-            if chosen.as_ref() == Some(&origin) {
-                return Ok(());
+        let report = {
+            // Held while it is reported, so that grants come in the order of the choices.
+            let mut chosen = self.chosen.lock().await;
+            if chosen.origin.as_ref() != Some(&origin) {
+                self.report(Report::OriginChosen(origin.clone())).await?;
+                chosen.origin = Some(origin);
+                chosen.report += 1;
             }
-            *chosen = Some(origin.clone());
-        }
-        self.report(Report::OriginChosen(origin)).await
+            chosen.report
+        };
+        let mut directive = self.directive.clone();
+        let is_told = |directive: &Directive| directive.origins_granted >= report || directive.halt.is_some();
+        // A worker that is gone grants nothing.
+        let told = directive.wait_for(is_told).await.map_err(|_| Halted)?;
+        if told.origins_granted >= report { Ok(()) } else { Err(Halted) }
     }
 
     pub(crate) fn part_name(&self, file: &FileRecord) -> String {

@@ -151,7 +151,10 @@ impl Worker {
 
     fn obey(&mut self, control: Control) {
         self.run.rate_limit.set(control.bytes_per_second);
-        self.directive.send_modify(|directive| directive.ceilings = directive.ceilings.wrapping_add(1));
+        self.directive.send_modify(|directive| {
+            directive.ceilings = directive.ceilings.wrapping_add(1);
+            directive.origins_granted = control.origins_granted;
+        });
         match control.stop {
             None => {}
             Some(StopReason::SlotTaken) => self.stop(Halt::WhereResumable, Report::Stopped),

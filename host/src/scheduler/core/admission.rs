@@ -184,7 +184,7 @@ impl Board {
             new_bytes: 0,
             bytes_per_second,
             connections,
-            origin,
+            origin: origin.clone(),
             files_total: job.record.files_total,
         }));
         self.enter(job, Place::Running);
@@ -194,6 +194,7 @@ impl Board {
         self.step.effects.push(Effect::StartWorker(Assignment {
             job: id,
             attempt,
+            origin,
             parallel_files: connections,
             bytes_per_second,
             overwrite: overwrite(&job.record),

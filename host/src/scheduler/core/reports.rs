@@ -1,8 +1,9 @@
 //! What workers tell.
 
 use super::super::input::{FileProgress, Report};
+use super::super::origins::Opening;
 use super::super::queue::End;
-use super::super::step::FileChange;
+use super::super::step::{Effect, FileChange};
 use super::Core;
 use super::board::Board;
 use super::job::{Fallback, Job, Mark, Place, Target};
@@ -59,18 +60,30 @@ impl Core {
 }
 
 impl Board {
+    /// A worker is about to ask an origin that the core was not told of before, because the host was started since or the files lie on several
+    /// origins. If that origin has not as many connections left as the worker was given, or is not to be asked yet, the job goes back in
+    /// line and waits for it there, as all others do.
     fn origin_chosen(&mut self, job: &mut Job, origin: Origin) {
-        let Some(worker) = job.worker.as_deref_mut() else { return };
-        if worker.origin.as_ref() == Some(&origin) {
-            return;
-        }
-        self.origins.acquire(&origin, worker.connections, self.now);
-        if let Some(former) = worker.origin.replace(origin.clone()) {
-            self.origins.release(&former, worker.connections);
-            self.call_next(&former);
-        }
+        // One that was told to stop does not ask any more.
+        let Some(worker) = job.active_worker() else { return };
+        let (attempt, connections, former) = (worker.attempt, worker.connections, worker.origin.clone());
         let file = job.target.as_ref().map_or(FileIndex(0), |target| target.file);
-        job.target = Some(Target { file, origin });
+        job.target = Some(Target { file, origin: origin.clone() });
+        if former.as_ref() != Some(&origin) {
+            match self.origins.opening(&origin, connections, self.now) {
+                Opening::Connections(left) if left >= connections => {}
+                _ => return self.take_slot_from(job, End::Front),
+            }
+            self.origins.acquire(&origin, connections, self.now);
+            if let Some(worker) = job.active_worker() {
+                worker.origin = Some(origin);
+            }
+            if let Some(former) = former {
+                self.origins.release(&former, connections);
+                self.call_next(&former);
+            }
+        }
+        self.step.effects.push(Effect::GrantOrigin { job: job.record.id, attempt });
     }
 
     fn connected(&mut self, job: &mut Job) {

@@ -120,6 +120,11 @@ impl Tasks {
                     worker.control_tx.send_modify(|control| control.stop = Some(reason));
                 }
             }
+            Effect::GrantOrigin { job, attempt } => {
+                if let Some(worker) = self.workers.get(&job).filter(|worker| worker.attempt == attempt) {
+                    worker.control_tx.send_modify(|control| control.origins_granted += 1);
+                }
+            }
             Effect::LimitWorker { job, bytes_per_second } => {
                 if let Some(worker) = self.workers.get(&job) {
                     worker.control_tx.send_modify(|control| control.bytes_per_second = bytes_per_second);
@@ -155,7 +160,7 @@ impl Tasks {
 
     fn start_worker(&mut self, assignment: Assignment) {
         let (job, attempt) = (assignment.job, assignment.attempt);
-        let control = Control { stop: None, bytes_per_second: assignment.bytes_per_second };
+        let control = Control { bytes_per_second: assignment.bytes_per_second, ..Control::default() };
         let (control_tx, control_rx) = watch::channel(control);
         let (context, cell, reports_tx) = (Arc::clone(&self.transfer), self.progress(job), self.reports_tx.clone());
         self.spawn(job, attempt, async move {

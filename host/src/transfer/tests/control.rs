@@ -8,7 +8,7 @@ use rustix::fs::{CWD, FileType, Mode};
 use tokio::sync::watch;
 
 use super::origin::{Origin, Reply, Then, cut, head, proper};
-use super::rig::{Rig, content, failed_with, wanted};
+use super::rig::{Rig, content, failed_with, unrestrained, wanted};
 use crate::job::{ErrorCode, RestartReason};
 use crate::scheduler::{Report, StopReason};
 use crate::transfer::Control;
@@ -17,7 +17,7 @@ const ETAG: &str = "\"v1\"";
 const SIZE: usize = 200_000;
 
 fn stop(reason: StopReason) -> Control {
-    Control { stop: Some(reason), bytes_per_second: None }
+    Control { stop: Some(reason), ..unrestrained() }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -26,7 +26,7 @@ async fn a_stopped_worker_leaves_what_came_durable() {
         let origin = Origin::start(|request| cut(proper(request, &content(SIZE, 1), ETAG), SIZE / 2, Then::Stall));
         let mut rig = Rig::new(vec![wanted(origin.url("/f"), "f")]).await;
         rig.settings.checkpoint_interval = Duration::from_millis(20);
-        let (control, controls) = watch::channel(Control::default());
+        let (control, controls) = watch::channel(unrestrained());
         let reports = rig.attempt_under(controls, |report| {
             // The first checkpoint is due by time: the origin has stalled.
             if matches!(report, Report::Checkpoint { .. }) {
@@ -49,10 +49,14 @@ async fn a_slot_is_given_up_only_where_the_transfer_can_be_resumed() {
     });
     let mut rig = Rig::new(vec![wanted(origin.url("/f"), "f")]).await;
     rig.bytes_per_second = Some(1 << 20);
-    let (control, controls) = watch::channel(Control { stop: None, bytes_per_second: Some(1 << 20) });
+    let (control, controls) = watch::channel(Control { bytes_per_second: Some(1 << 20), ..unrestrained() });
     let reports = rig.attempt_under(controls, |report| {
         if *report == Report::Connected {
-            control.send_replace(Control { stop: Some(StopReason::SlotTaken), bytes_per_second: Some(1 << 20) });
+            control.send_replace(Control {
+                stop: Some(StopReason::SlotTaken),
+                bytes_per_second: Some(1 << 20),
+                ..unrestrained()
+            });
         }
     });
     assert!(reports.await.iter().any(|report| matches!(report, Report::FileFinished { .. })));
@@ -62,7 +66,7 @@ async fn a_slot_is_given_up_only_where_the_transfer_can_be_resumed() {
 async fn a_worker_whose_driver_is_gone_stops() {
     let origin = Origin::start(|request| cut(proper(request, &content(SIZE, 1), ETAG), SIZE / 2, Then::Stall));
     let mut rig = Rig::new(vec![wanted(origin.url("/f"), "f")]).await;
-    let (control, controls) = watch::channel(Control::default());
+    let (control, controls) = watch::channel(unrestrained());
     let mut control = Some(control);
     let reports = rig.attempt_under(controls, |report| {
         if *report == Report::Connected {
@@ -77,12 +81,12 @@ async fn a_ceiling_holds_and_can_be_lifted_at_once() {
     let origin = Origin::start(|request| proper(request, &content(SIZE, 1), ETAG));
     let mut rig = Rig::new(vec![wanted(origin.url("/f"), "f")]).await;
     rig.bytes_per_second = Some(1);
-    let (control, controls) = watch::channel(Control { stop: None, bytes_per_second: Some(1) });
+    let (control, controls) = watch::channel(Control { bytes_per_second: Some(1), ..unrestrained() });
     rig.settings.checkpoint_interval = Duration::from_millis(20);
     let reports = rig.attempt_under(controls, |report| {
         // With a byte a second, only the first bytes have come by then.
         if matches!(report, Report::Checkpoint { .. }) {
-            control.send_replace(Control::default());
+            control.send_replace(unrestrained());
         }
     });
     let reports = reports.await;
@@ -218,7 +222,7 @@ async fn a_restart_waits_until_it_is_stored() {
     let mut rig = Rig::new(vec![wanted(origin.url("/f"), "f")]).await;
     rig.attempt().await;
     let part = rig.part(0);
-    let (_control, controls) = watch::channel(Control::default());
+    let (_control, controls) = watch::channel(unrestrained());
     let mut sizes = Vec::new();
     let reports = rig.attempt_under(controls, |report| {
         if matches!(report, Report::FileRestarted { .. }) {
@@ -229,4 +233,27 @@ async fn a_restart_waits_until_it_is_stored() {
     // About to be stored, and up to here not a byte of the new version was written.
     assert!(sizes.len() == 1 && sizes[0] == content(SIZE, 0)[..SIZE / 2]);
     assert!(std::fs::read(rig.part(0)).unwrap() == content(SIZE, 1));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_origin_is_asked_before_that_is_granted() {
+    let origin = Origin::start(|request| proper(request, &content(SIZE, 1), ETAG));
+    let mut rig = Rig::new(vec![wanted(origin.url("/f"), "f")]).await;
+    for reason in [StopReason::SlotTaken, StopReason::Suspended] {
+        let (control, controls) = watch::channel(Control::default());
+        let reports = rig.attempt_under(controls, |report| {
+            if matches!(report, Report::OriginChosen(_)) {
+                control.send_replace(Control { stop: Some(reason), ..Control::default() });
+            }
+        });
+        assert!(matches!(reports.await[..], [Report::OriginChosen(_), Report::Stopped]));
+        assert_eq!(origin.requests().len(), 0);
+    }
+    let (control, controls) = watch::channel(Control::default());
+    let reports = rig.attempt_under(controls, |report| {
+        if matches!(report, Report::OriginChosen(_)) {
+            control.send_modify(|control| control.origins_granted += 1);
+        }
+    });
+    assert_eq!(reports.await.last(), Some(&Report::Finished));
 }

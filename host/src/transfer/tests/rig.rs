@@ -61,6 +61,11 @@ pub(super) fn wanted(url: String, name: &str) -> Wanted {
     Wanted { url, name: name.to_owned(), digest: None }
 }
 
+/// Lets a worker do what it wants.
+pub(super) fn unrestrained() -> Control {
+    Control { origins_granted: u32::MAX, ..Control::default() }
+}
+
 impl Rig {
     /// A job with these files, in a directory of its own on the disk of the temporary directory.
     pub(super) async fn new(files: Vec<Wanted>) -> Self {
@@ -121,7 +126,8 @@ impl Rig {
 
     /// Runs the job once; returns all reports, the last of which ended the attempt.
     pub(super) async fn attempt(&mut self) -> Vec<Report> {
-        let (_control, controls) = watch::channel(Control { stop: None, bytes_per_second: self.bytes_per_second });
+        let (_control, controls) =
+            watch::channel(Control { bytes_per_second: self.bytes_per_second, ..unrestrained() });
         self.attempt_under(controls, |_| {}).await
     }
 
@@ -135,6 +141,7 @@ impl Rig {
         let assignment = Assignment {
             job: self.job,
             attempt: AttemptNumber(self.attempts),
+            origin: None,
             parallel_files: self.parallel_files,
             bytes_per_second: self.bytes_per_second,
             overwrite: self.overwrite,

@@ -298,6 +298,7 @@ impl Simulation {
                 };
                 assert!(news, "a worker is told to stop for {reason:?} after {before:?}");
             }
+            Effect::GrantOrigin { job, attempt } => assert_eq!(self.workers[&job].attempt, attempt),
             Effect::LimitWorker { job, .. } => assert!(self.workers.contains_key(&job)),
             Effect::Publish { job, .. } | Effect::DeleteParts { job, .. } => {
                 assert!(!self.workers.contains_key(&job), "files are touched while a worker writes to them");
@@ -316,6 +317,7 @@ impl Simulation {
             }
         }
         assert_eq!(self.core.board.illegal, 0, "an illegal transition was tried");
+        assert!(self.core.board.origins.are_within_cap(), "more connections than an origin may have");
         for foreground in [true, false] {
             let of_pool = |worker: &&LiveWorker| (worker.priority == Priority::Foreground) == foreground;
             let used = self.workers.values().filter(of_pool).count();

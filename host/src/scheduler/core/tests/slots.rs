@@ -250,3 +250,52 @@ fn seeds_are_those_of_the_core_and_stay_within_what_guests_see() {
     assert!(seeds(7).iter().all(|seed| *seed < 1 << 53));
     assert_ne!(seeds(7)[0], seeds(7)[1]);
 }
+
+#[test]
+fn jobs_of_an_earlier_run_of_the_host_share_the_connections_of_an_origin() {
+    let config = SchedulerConfig { background_slots: 8, connections_per_origin: 2, ..SchedulerConfig::default() };
+    let mut world = World::new(config.clone());
+    let jobs: Vec<_> = (1..=5).map(|number| world.launch(number, 1, properties())).collect();
+    world.restart(config);
+    assert_eq!(running(&world), jobs, "nobody knows yet where their files lie");
+    let origin = || Report::OriginChosen(crate::job::SafeUrl::parse("http://origin/").unwrap().origin());
+    world.take_effects();
+    for job in &jobs {
+        world.report(*job, origin());
+    }
+    let effects = world.take_effects();
+    let granted = effects.iter().filter_map(|effect| match effect {
+        Effect::GrantOrigin { job, .. } => Some(*job),
+        _ => None,
+    });
+    assert_eq!(granted.collect::<Vec<_>>(), jobs[..2]);
+    for job in &jobs[2..] {
+        world.report(*job, Report::Stopped);
+        assert_eq!(world.reported(*job), (JobState::Queued, Some("origin")));
+    }
+    for at_once in [2, 2, 2, 2, 1, 0] {
+        let running = running(&world);
+        assert_eq!(running.len(), at_once);
+        running.first().into_iter().for_each(|job| world.report(*job, super::harness::fatal()));
+    }
+}
+
+#[test]
+fn jobs_of_an_earlier_run_of_the_host_wait_for_the_time_that_an_origin_asked_for() {
+    let config = SchedulerConfig { background_slots: 8, ..SchedulerConfig::default() };
+    let mut world = World::new(config.clone());
+    let [first, second] = [1, 2].map(|number| world.launch(number, 1, properties()));
+    world.restart(config);
+    let mut failure = super::harness::failure(crate::job::ErrorCode::Http, crate::job::FailureClass::Transient);
+    failure.retry_after_ms = Some(90_000);
+    world.report(first, Report::Failed(Box::new(failure.clone())));
+    world.take_effects();
+    world.report(second, Report::OriginChosen(failure.origin.unwrap()));
+    assert!(world.was_stopped(second));
+    world.report(second, Report::Stopped);
+    assert_eq!(world.reported(second), (JobState::Queued, Some("origin")));
+    world.pass(89_000);
+    assert_eq!(world.state(second), JobState::Queued);
+    world.pass(1_000);
+    assert_eq!(world.state(second), JobState::Connecting);
+}
