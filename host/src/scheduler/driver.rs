@@ -391,6 +391,7 @@ impl Running {
             Wake::Incoming(Some(Incoming::Shutdown) | None) => {
                 self.mode = self.mode.stopping();
                 self.drain_until = Some(Now::read().boot.plus(DRAIN_MAX_MS));
+                self.tasks.stop_probes();
                 inputs.push(Input::Drain);
             }
             Wake::Task(TaskWake::Report((job, attempt, report))) => inputs.push(Input::Report { job, attempt, report }),

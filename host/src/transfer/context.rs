@@ -13,6 +13,7 @@ use super::files::Files;
 use super::progress::ProgressCell;
 use super::rate_limit::RateLimit;
 use super::settings::TransferSettings;
+use super::space::SpaceLooks;
 use crate::job::{AttemptNumber, FileRecord, JobId, Origin, StoreId, part_file_name};
 use crate::scheduler::{Assignment, Overwrite, Report, StopReason};
 use crate::store::Reader;
@@ -24,6 +25,7 @@ pub struct TransferContext {
     pub(crate) settings: TransferSettings,
     pub(crate) store: StoreId,
     pub(crate) files: Files,
+    pub(super) space: SpaceLooks,
     /// The mode of a published file.
     pub(crate) file_mode: Mode,
 }
@@ -35,7 +37,8 @@ impl TransferContext {
     /// The client could not be set up, for example because the system's certificates cannot be read.
     pub fn new(settings: TransferSettings, reader: Reader) -> Result<Self, TransferError> {
         let client = Client::new(&settings)?;
-        Ok(Self { client, settings, store: reader.store_id(), files: Files::new(reader), file_mode: file_mode() })
+        let (store, space, file_mode) = (reader.store_id(), SpaceLooks::default(), file_mode());
+        Ok(Self { client, settings, store, files: Files::new(reader), space, file_mode })
     }
 }
 

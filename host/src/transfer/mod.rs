@@ -33,6 +33,7 @@ mod resume;
 mod retry_after;
 mod settings;
 mod small_file;
+mod space;
 mod worker;
 
 #[cfg(test)]

@@ -39,16 +39,17 @@ impl TransferContext {
     }
 
     /// Bytes that may be written where the first unfinished file of a job lies. As many as can be where that cannot be found out:
-    /// then the job's next attempt says what is wrong.
-    pub async fn free_space(self: &Arc<Self>, job: JobId) -> u64 {
+    /// then the job's next attempt says what is wrong. None if the file system does not answer; cancel-safe.
+    pub async fn free_space(self: &Arc<Self>, job: JobId) -> Option<u64> {
         let context = Arc::clone(self);
-        blocking(move || {
-            let files = context.files.unfinished(job, None, 1).ok();
-            let file = files.and_then(|files| files.into_iter().next());
-            let space = file.and_then(|file| Directory::open(file.local_name.directory()).ok()?.free_space().ok());
-            space.unwrap_or(u64::MAX)
-        })
-        .await
+        let first = blocking(move || context.files.unfinished(job, None, 1).ok()?.into_iter().next());
+        let Some(file) = first.await else { return Some(u64::MAX) };
+        let directory = file.local_name.directory().to_owned();
+        let look = {
+            let directory = directory.clone();
+            move || Directory::open(&directory).and_then(|directory| directory.free_space()).unwrap_or(u64::MAX)
+        };
+        self.space.bytes_available(directory, look).await
     }
 }
 

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use tokio::sync::{mpsc, watch};
-use tokio::task::{Id, JoinSet};
+use tokio::task::{AbortHandle, Id, JoinSet};
 
 use crate::clock::Now;
 use crate::job::{AttemptNumber, ErrorCode, ErrorContext, Failure, FailureClass, JobError, JobId, Phase};
@@ -12,6 +12,9 @@ use crate::scheduler::{Assignment, Effect, Input, Report, StopReason};
 use crate::transfer::{self, Control, ProgressCell, TransferContext};
 
 pub(super) type Reported = (JobId, AttemptNumber, Report);
+
+/// Stands for the attempt where there is none: attempts count from 1.
+const PROBE: AttemptNumber = AttemptNumber(0);
 
 /// What a task had to say.
 #[derive(Debug)]
@@ -44,6 +47,8 @@ pub(super) struct Tasks {
     set: JoinSet<Option<Input>>,
     owners: HashMap<Id, (JobId, AttemptNumber)>,
     workers: HashMap<JobId, Worker>,
+    /// Of jobs that wait for space.
+    probes: HashMap<JobId, AbortHandle>,
     cells: HashMap<JobId, Arc<ProgressCell>>,
     reports_tx: mpsc::Sender<Reported>,
     reports_rx: mpsc::Receiver<Reported>,
@@ -57,6 +62,7 @@ impl Tasks {
             set: JoinSet::new(),
             owners: HashMap::new(),
             workers: HashMap::new(),
+            probes: HashMap::new(),
             cells: HashMap::new(),
             reports_tx,
             reports_rx,
@@ -97,6 +103,9 @@ impl Tasks {
 
     fn disown(&mut self, id: Id) -> Option<(JobId, AttemptNumber)> {
         let (job, attempt) = self.owners.remove(&id)?;
+        if self.probes.get(&job).is_some_and(|probe| probe.id() == id) {
+            self.probes.remove(&job);
+        }
         if self.workers.get(&job).is_some_and(|worker| worker.attempt == attempt) {
             self.workers.remove(&job);
         }
@@ -148,11 +157,16 @@ impl Tasks {
                 });
             }
             Effect::ProbeSpace(job) => {
+                // One that is not over serves this one as well.
+                if self.probes.contains_key(&job) {
+                    return;
+                }
                 let transfer = Arc::clone(&self.transfer);
-                self.spawn(job, AttemptNumber(0), async move {
-                    let bytes_available = transfer.free_space(job).await;
+                let probe = self.spawn(job, PROBE, async move {
+                    let bytes_available = transfer.free_space(job).await?;
                     Some(Input::Space { job, bytes_available })
                 });
+                self.probes.insert(job, probe);
             }
             Effect::Reply { .. } | Effect::Forget(_) => {}
         }
@@ -175,13 +189,22 @@ impl Tasks {
         job: JobId,
         attempt: AttemptNumber,
         task: impl Future<Output = Option<Input>> + Send + 'static,
-    ) {
-        let id = self.set.spawn(task).id();
-        self.owners.insert(id, (job, attempt));
+    ) -> AbortHandle {
+        let handle = self.set.spawn(task);
+        self.owners.insert(handle.id(), (job, attempt));
+        handle
+    }
+
+    /// Nobody waits for space any more. A file system that does not answer would hold up whoever waits for the last task.
+    pub(super) fn stop_probes(&mut self) {
+        for (_, probe) in self.probes.drain() {
+            probe.abort();
+        }
     }
 
     /// Tells every worker to stop at its checkpoint.
-    pub(super) fn stop_all(&self) {
+    pub(super) fn stop_all(&mut self) {
+        self.stop_probes();
         for worker in self.workers.values() {
             worker.control_tx.send_modify(|control| control.stop = Some(StopReason::Draining));
         }
