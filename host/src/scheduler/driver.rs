@@ -527,11 +527,13 @@ impl Running {
     fn override_durable(&mut self) {
         if let Some(wanted) = self.overrides.last() {
             self.overridden.clone_from(&wanted.network);
-            for Override { reply_tx, .. } in self.overrides.drain(..) {
+            let answered = std::mem::take(&mut self.overrides);
+            // Whoever is answered finds it so.
+            self.publish_network();
+            for Override { reply_tx, .. } in answered {
                 // A caller that has left needs no reply.
                 let _left = reply_tx.send(Ok(()));
             }
-            self.publish_network();
         }
     }
 
