@@ -124,7 +124,7 @@ fn connections_that_end_without_an_answer_are_tried_again() {
 fn an_origin_that_refuses_connections_is_tried_until_patience_ends() {
     let origin = Origin::start();
     let url = origin.url("/f");
-    origin.accepting(Accepting::End(End::Reset));
+    origin.accepting(Accepting::End(End::Fin));
     Fetch::new(&url).patience("1").run_to_error("connection_closed");
     drop(origin);
     Fetch::new(&url).patience("1").run_to_error("connect_failure");
