@@ -73,8 +73,8 @@ impl Transport {
         }
         for pause in REPEATS_MS {
             sleep(Duration::from_millis(pause)).await;
-            result = self.once(&request).await;
-            if !may_be_repeated(&result, &request) && !matches!(result, Err(ClientError::CannotConnect { .. })) {
+            result = outcome(result, self.once(&request).await);
+            if !may_be_repeated(&result, &request) {
                 break;
             }
         }
@@ -152,6 +152,15 @@ fn may_be_repeated(result: &Result<Answer, ClientError>, request: &Request) -> b
     went_away && request.repeat == Repeat::Allowed
 }
 
+/// What is known after one more try. Where nobody listens, what became of the try before is still the question: it must not be told as
+/// if nothing had been sent.
+fn outcome(before: Result<Answer, ClientError>, repeated: Result<Answer, ClientError>) -> Result<Answer, ClientError> {
+    match repeated {
+        Err(ClientError::CannotConnect { .. }) => before,
+        repeated => repeated,
+    }
+}
+
 /// The answer, or the problem that it is.
 fn checked(answer: Answer) -> Result<Answer, ClientError> {
     if answer.status.is_success() || answer.status == StatusCode::NOT_MODIFIED {
@@ -188,4 +197,19 @@ fn causes(error: &dyn Error) -> String {
         cause = error.source();
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_request_in_doubt_stays_so_while_nobody_listens() {
+        let socket = PathBuf::from("/s");
+        let broken = || Err(ClientError::Broken { socket: socket.clone(), operation: "x".into(), reason: "y".into() });
+        let nobody = || Err(ClientError::CannotConnect { socket: socket.clone(), reason: "z".into() });
+        let late = || Err(ClientError::Timeout { operation: "x".into(), limit: Duration::ZERO });
+        assert!(matches!(outcome(broken(), nobody()), Err(ClientError::Broken { .. })));
+        assert!(matches!(outcome(broken(), late()), Err(ClientError::Timeout { .. })));
+    }
 }
