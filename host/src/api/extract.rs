@@ -12,7 +12,7 @@ use serde_json::error::Category;
 
 use super::error::Refusal;
 use super::state::App;
-use super::wire::FieldProblem;
+use super::wire::{FieldProblem, Object};
 use crate::job::{FileIndex, JobId};
 
 /// A JSON body, read within the limits of size and time.
@@ -72,13 +72,9 @@ fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Refusal> {
     let bad_json = |error: &serde_json::Error| {
         Refusal::new(StatusCode::BAD_REQUEST, "bad_json", format!("the body is no JSON: {error}"))
     };
-    // Derived shapes would take an array for an object, its elements in the order of the fields.
-    if bytes.trim_ascii_start().starts_with(b"[") && serde_json::from_slice::<serde::de::IgnoredAny>(bytes).is_ok() {
-        return Err(Refusal::field("", "the body must be an object, not an array"));
-    }
     let mut deserializer = serde_json::Deserializer::from_slice(bytes);
     let value = match serde_path_to_error::deserialize(&mut deserializer) {
-        Ok(value) => value,
+        Ok(Object(value)) => value,
         Err(error) if error.inner().classify() == Category::Data => {
             // The shape is told only of what is JSON as a whole.
             return Err(match serde_json::from_slice::<serde::de::IgnoredAny>(bytes) {
@@ -197,6 +193,7 @@ mod tests {
         }
         assert!(format!("{:?}", parse::<NewJob>(b"{\"type\":\"\xff\"}").unwrap_err()).contains("bad_json"));
         assert!(format!("{:?}", parse::<NewJob>(b"[]").unwrap_err()).contains("invalid_field"));
-        assert!(format!("{:?}", parse::<NewFiles>(b" [[]]").unwrap_err()).contains("not an array"));
+        assert!(format!("{:?}", parse::<NewFiles>(b" [[]]").unwrap_err()).contains("expected an object"));
+        assert_eq!(field_of::<NewFiles>(r#"{"files":[["http://h/","/a"]]}"#), "/files/0");
     }
 }

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use super::strict;
 use crate::job::Integrity;
 
 /// A file to be fetched.
@@ -31,6 +32,7 @@ pub struct NewFile {
 #[serde(deny_unknown_fields)]
 pub struct NewFiles {
     /// At least one.
+    #[serde(deserialize_with = "strict::objects")]
     #[schema(min_items = 1)]
     pub files: Vec<NewFile>,
 }

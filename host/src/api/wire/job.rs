@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use utoipa::openapi::schema::{Object, ObjectBuilder, Schema, SchemaType, Type};
 
-use super::{NewFile, Seconds, Time};
+use super::{NewFile, Seconds, Time, strict};
 use crate::job::{Direction, ErrorContext, JobId, JobState, Priority, limits};
 use crate::policy::contract::limits::{ATTRIBUTE_KEY_BYTES_MAX, ATTRIBUTE_VALUE_BYTES_MAX};
 
@@ -27,7 +27,7 @@ pub(crate) enum NewJobType {
 #[serde(deny_unknown_fields)]
 pub struct NewJob {
     /// `download`; uploads are not taken yet.
-    #[serde(rename = "type")]
+    #[serde(rename = "type", deserialize_with = "strict::word")]
     #[schema(value_type = NewJobType)]
     pub direction: Direction,
     /// For people, at most 256 characters.
@@ -35,11 +35,11 @@ pub struct NewJob {
     #[schema(max_length = 256)]
     pub display_name: String,
     /// The level in the queue; `normal` if left out.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "strict::word")]
     #[schema(example = "normal")]
     pub priority: Priority,
     /// Its first files.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "strict::objects")]
     pub files: Vec<NewFile>,
     /// Between a transient error and the next attempt; 600 if left out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -51,7 +51,7 @@ pub struct NewJob {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub maximum_download_time: Option<Seconds>,
     /// Files moved at once, 1 to 64; 1 if left out.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "strict::optional_whole", skip_serializing_if = "Option::is_none")]
     #[schema(minimum = 1, maximum = 64)]
     pub parallel_files: Option<u16>,
     /// The cost states under which it may run: BITS's bits, or the name of a preset (`always`, `not_roaming`, `no_surcharge`, `standard`,
@@ -89,7 +89,7 @@ pub struct JobPatch {
     #[schema(max_length = 256)]
     pub display_name: Option<String>,
     /// As at creation.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(deserialize_with = "strict::optional_word", skip_serializing_if = "Option::is_none")]
     #[schema(example = "high")]
     pub priority: Option<Priority>,
     /// As at creation.
@@ -102,7 +102,7 @@ pub struct JobPatch {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub maximum_download_time: Option<Seconds>,
     /// As at creation.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(deserialize_with = "strict::optional_whole", skip_serializing_if = "Option::is_none")]
     #[schema(minimum = 1, maximum = 64)]
     pub parallel_files: Option<u16>,
     /// As at creation.

@@ -12,6 +12,7 @@ mod job;
 mod network;
 mod problem;
 mod scalar;
+mod strict;
 
 pub use self::cost::{CostFlagsError, cost_flags_text, parse_cost_flags};
 pub use self::event::{EventPage, EventView, ProgressEvent};
@@ -23,3 +24,5 @@ pub use self::job::{
 pub use self::network::{Health, NetworkOverride, NetworkView, PolicyView};
 pub use self::problem::{FieldProblem, Problem};
 pub use self::scalar::{Seconds, Time};
+
+pub(crate) use self::strict::Object;

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use super::strict;
 use crate::job::CostState;
 
 /// The network that jobs are admitted by.
@@ -29,7 +30,7 @@ pub struct NetworkOverride {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub connected: Option<bool>,
     /// What its traffic costs; `unrestricted` if left out.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "strict::optional_word", skip_serializing_if = "Option::is_none")]
     #[schema(example = "near_cap")]
     pub cost: Option<CostState>,
     /// Whether it roams; `false` if left out.

@@ -1,0 +1,137 @@
+//! Shapes as the document describes them, no more: what serde takes beyond that is refused, at every depth.
+
+use std::borrow::Cow;
+use std::fmt;
+use std::marker::PhantomData;
+
+use serde::de::value::{CowStrDeserializer, MapAccessDeserializer};
+use serde::de::{Error, MapAccess, Unexpected, Visitor};
+use serde::{Deserialize, Deserializer};
+
+/// An object. Derived shapes would take an array as well, its elements in the order of the fields.
+#[derive(Debug)]
+pub(crate) struct Object<T>(pub(crate) T);
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for Object<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_map(ObjectVisitor(PhantomData)).map(Self)
+    }
+}
+
+struct ObjectVisitor<T>(PhantomData<T>);
+
+impl<'de, T: Deserialize<'de>> Visitor<'de> for ObjectVisitor<T> {
+    type Value = T;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<T, A::Error> {
+        T::deserialize(MapAccessDeserializer::new(map))
+    }
+}
+
+/// A list of objects.
+pub(super) fn objects<'de, D: Deserializer<'de>, T: Deserialize<'de>>(deserializer: D) -> Result<Vec<T>, D::Error> {
+    let objects = Vec::<Object<T>>::deserialize(deserializer)?;
+    Ok(objects.into_iter().map(|Object(object)| object).collect())
+}
+
+/// One of some words. Derived ones would take an object with the word for its only name as well.
+pub(super) fn word<'de, D: Deserializer<'de>, T: Deserialize<'de>>(deserializer: D) -> Result<T, D::Error> {
+    T::deserialize(CowStrDeserializer::new(Cow::<'de, str>::deserialize(deserializer)?))
+}
+
+/// One of some words, or null.
+pub(super) fn optional_word<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
+    deserializer: D,
+) -> Result<Option<T>, D::Error> {
+    let word = Option::<Cow<'de, str>>::deserialize(deserializer)?;
+    word.map(|word| T::deserialize(CowStrDeserializer::new(word))).transpose()
+}
+
+/// A whole number, or null. JSON knows one kind of number: 20.0 is as whole as 20.
+pub(super) fn optional_whole<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u16>, D::Error> {
+    Ok(Option::<Whole>::deserialize(deserializer)?.map(|Whole(number)| number))
+}
+
+struct Whole(u16);
+
+impl<'de> Deserialize<'de> for Whole {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_u16(WholeVisitor).map(Self)
+    }
+}
+
+struct WholeVisitor;
+
+impl Visitor<'_> for WholeVisitor {
+    type Value = u16;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "a whole number, 0 to {}", u16::MAX)
+    }
+
+    fn visit_u64<E: Error>(self, number: u64) -> Result<u16, E> {
+        u16::try_from(number).map_err(|_| E::invalid_value(Unexpected::Unsigned(number), &self))
+    }
+
+    fn visit_i64<E: Error>(self, number: i64) -> Result<u16, E> {
+        u16::try_from(number).map_err(|_| E::invalid_value(Unexpected::Signed(number), &self))
+    }
+
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "the range is checked before")]
+    fn visit_f64<E: Error>(self, number: f64) -> Result<u16, E> {
+        if number.fract() == 0.0 && (0.0..=f64::from(u16::MAX)).contains(&number) {
+            return Ok(number as u16);
+        }
+        Err(E::invalid_value(Unexpected::Float(number), &self))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{JobPatch, NetworkOverride, NewFiles, NewJob};
+    use super::*;
+
+    fn takes<T: for<'a> Deserialize<'a>>(text: &str) -> bool {
+        serde_json::from_str::<Object<T>>(text).is_ok()
+    }
+
+    #[test]
+    fn arrays_are_no_objects_at_any_depth() {
+        let file = r#"{"remote_name":"http://h/","local_name":"/a"}"#;
+        assert!(takes::<NewFiles>(&format!(r#"{{"files":[{file}]}}"#)));
+        assert!(!takes::<NewFiles>(r#"{"files":[["http://h/","/a"]]}"#));
+        assert!(!takes::<NewFiles>(&format!("[[{file}]]")));
+        assert!(takes::<NewJob>(&format!(r#"{{"type":"download","files":[{file}]}}"#)));
+        assert!(!takes::<NewJob>(r#"{"type":"download","files":[["http://h/","/a"]]}"#));
+    }
+
+    #[test]
+    fn words_are_texts() {
+        assert!(takes::<NewJob>(r#"{"type":"download","priority":"high"}"#));
+        assert!(!takes::<NewJob>(r#"{"type":{"download":null}}"#));
+        assert!(!takes::<NewJob>(r#"{"type":"download","priority":{"high":null}}"#));
+        assert!(takes::<JobPatch>(r#"{"priority":null}"#) && takes::<JobPatch>(r#"{"priority":"low"}"#));
+        assert!(!takes::<JobPatch>(r#"{"priority":{"high":null}}"#));
+        assert!(takes::<NetworkOverride>(r#"{"cost":"near_cap"}"#));
+        assert!(!takes::<NetworkOverride>(r#"{"cost":{"near_cap":null}}"#));
+    }
+
+    #[test]
+    fn a_number_is_whole_however_it_is_written() {
+        let of = |number: &str| {
+            let patch = serde_json::from_str::<JobPatch>(&format!(r#"{{"parallel_files":{number}}}"#));
+            patch.ok().map(|patch| patch.parallel_files)
+        };
+        for twenty in ["20", "20.0", "2e1"] {
+            assert_eq!(of(twenty), Some(Some(20)), "{twenty}");
+        }
+        assert_eq!(of("null"), Some(None));
+        for wrong in ["20.5", "-1", "-1.0", "65536", "1e300", "\"20\"", "true"] {
+            assert_eq!(of(wrong), None, "{wrong}");
+        }
+    }
+}
