@@ -9,7 +9,7 @@ mod readers;
 #[cfg(test)]
 mod tests;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use tokio::sync::{broadcast, watch};
@@ -159,10 +159,8 @@ impl Host {
     /// A store that cannot be used, or an assigned policy that cannot be loaded. Nothing was started then.
     pub async fn start(config: HostConfig) -> Result<Self, HostError> {
         let HostConfig { state_dir, scheduler, transfer, policy, policies, network, retention } = config;
-        // Before the store is touched: what a user got wrong is said first.
         let policy = PolicyConfig { retry_floor_ms: scheduler.retry_floor_ms, ..policy };
-        let policies = blocking(move || load(policy, policies)).await?;
-        let store = blocking(move || Store::open(&state_dir, OpenMode::CreateIfMissing)).await?.store;
+        let (store, policies) = blocking(move || open_and_load(&state_dir, policy, policies)).await?;
         let transfer = Arc::new(TransferContext::new(transfer, store.reader()?)?);
         let (events_tx, _) = broadcast::channel(EVENTS_CAPACITY);
         let (degraded_tx, degraded_rx) = watch::channel(None);
@@ -356,6 +354,26 @@ impl From<&PublishedJob> for JobSnapshot {
             revision: *revision,
         }
     }
+}
+
+/// A store that another host has open is told at once: compiling policies may take seconds. A new one is created only when they are
+/// loaded: what the user got wrong then leaves nothing behind.
+fn open_and_load(
+    state_dir: &Path,
+    config: PolicyConfig,
+    wanted: Vec<PolicyToLoad>,
+) -> Result<(Store, Policies), HostError> {
+    let existing = match Store::open(state_dir, OpenMode::Existing) {
+        Ok(opened) => Some(opened.store),
+        Err(StoreError::Missing { .. }) => None,
+        Err(error) => return Err(error.into()),
+    };
+    let policies = load(config, wanted)?;
+    let store = match existing {
+        Some(store) => store,
+        None => Store::open(state_dir, OpenMode::CreateIfMissing)?.store,
+    };
+    Ok((store, policies))
 }
 
 fn load(config: PolicyConfig, wanted: Vec<PolicyToLoad>) -> Result<Policies, PolicyError> {
