@@ -10,7 +10,7 @@ use super::error::Refusal;
 use super::extract::{FilePath, JobPath, Json};
 use super::intake::{self, Check};
 use super::jobs::represent;
-use super::query::Query;
+use super::query::NumberedPage;
 use super::state::App;
 use super::steer::command;
 use super::views;
@@ -19,8 +19,8 @@ use crate::job::{FileIndex, FileRecord, JobId, Transition};
 use crate::scheduler::{Command, Reply};
 
 /// Files of a page: some 300 KiB of JSON.
-const PAGE_MAX: u64 = 1_000;
-const PAGE_DEFAULT: u64 = 100;
+const PAGE_MAX: u32 = 1_000;
+const PAGE_DEFAULT: u32 = 100;
 
 pub(super) fn routes() -> OpenApiRouter<App> {
     OpenApiRouter::new().routes(routes!(list, add)).routes(routes!(get, change)).routes(routes!(replace_prefix))
@@ -35,13 +35,8 @@ pub(super) fn routes() -> OpenApiRouter<App> {
     ),
     responses((status = 200, description = "A page of files.", body = FilePage)))]
 async fn list(State(app): State<App>, JobPath(id): JobPath, uri: Uri) -> Result<Response, Refusal> {
-    /// The cursor is the index of the next file: a number of nine digits.
-    const CURSOR_MAX: u64 = 999_999_999;
-    let mut query = Query::of(&uri);
-    let limit = query.number("limit", 1..=PAGE_MAX).unwrap_or(PAGE_DEFAULT);
-    let first = query.number("cursor", 0..=CURSOR_MAX).unwrap_or(0);
-    query.done(&["limit", "cursor"])?;
-    let (first, limit) = (u32::try_from(first).unwrap_or(u32::MAX), u32::try_from(limit).unwrap_or(u32::MAX));
+    // The cursor is the index of the next file.
+    let NumberedPage { cursor: first, limit } = NumberedPage::of(&uri, PAGE_DEFAULT, 1..=PAGE_MAX)?;
     let (job, files) =
         app.read(move |reader| Ok((reader.job(id)?, reader.files(id, FileIndex(first), limit)?))).await?;
     let job = job.ok_or_else(|| Refusal::no_job(id))?;

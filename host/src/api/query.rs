@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::fmt::Display;
+use std::ops::RangeInclusive;
 
 use super::error::Refusal;
 use super::wire::FieldProblem;
@@ -34,7 +35,7 @@ impl<'a> Query<'a> {
     }
 
     /// A number within limits.
-    pub(super) fn number(&mut self, name: &str, allowed: std::ops::RangeInclusive<u64>) -> Option<u64> {
+    pub(super) fn number(&mut self, name: &str, allowed: RangeInclusive<u64>) -> Option<u64> {
         let value = self.one(name)?;
         let number = value.parse().ok().filter(|number| allowed.contains(number));
         if number.is_none() {
@@ -58,6 +59,33 @@ impl<'a> Query<'a> {
             self.refuse(&name, format_args!("is no parameter; {known}"));
         }
         if self.wrong.is_empty() { Ok(()) } else { Err(Refusal::fields(self.wrong)) }
+    }
+}
+
+/// A page of a list whose cursor is a number.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct NumberedPage {
+    /// Where it begins.
+    pub(super) cursor: u32,
+    /// Rows at most.
+    pub(super) limit: u32,
+}
+
+impl NumberedPage {
+    /// From a query that has nothing else.
+    pub(super) fn of(uri: &http::Uri, default: u32, allowed: RangeInclusive<u32>) -> Result<Self, Refusal> {
+        /// Nine digits: beyond that no list has rows.
+        const CURSOR_MAX: u32 = 999_999_999;
+        let mut query = Query::of(uri);
+        let mut number = |name, allowed: RangeInclusive<u32>| {
+            query
+                .number(name, (*allowed.start()).into()..=(*allowed.end()).into())
+                .and_then(|number| number.try_into().ok())
+        };
+        let limit = number("limit", allowed).unwrap_or(default);
+        let cursor = number("cursor", 0..=CURSOR_MAX).unwrap_or(0);
+        query.done(&["limit", "cursor"])?;
+        Ok(Self { cursor, limit })
     }
 }
 

@@ -8,15 +8,15 @@ use utoipa_axum::routes;
 
 use super::error::Refusal;
 use super::extract::JobPath;
-use super::query::Query;
+use super::query::NumberedPage;
 use super::state::App;
 use super::views::{self, Reported};
 use super::wire::{DecisionPage, ErrorView, JobWhy};
 use crate::job::{JobId, JobState};
 
 /// Decisions of a page. A row has the whole input of a policy: some KiB each.
-const PAGE_MAX: u64 = 200;
-const PAGE_DEFAULT: u64 = 50;
+const PAGE_MAX: u32 = 200;
+const PAGE_DEFAULT: u32 = 50;
 
 /// Events of a story.
 const STORY_EVENTS: u32 = 100;
@@ -52,15 +52,10 @@ async fn error(State(app): State<App>, JobPath(id): JobPath) -> Result<Response,
     ),
     responses((status = 200, description = "A page of decisions.", body = DecisionPage)))]
 async fn decisions(State(app): State<App>, JobPath(id): JobPath, uri: Uri) -> Result<Response, Refusal> {
-    const CURSOR_MAX: u64 = 999_999_999;
-    let mut query = Query::of(&uri);
-    let limit = query.number("limit", 1..=PAGE_MAX).unwrap_or(PAGE_DEFAULT);
-    let after = query.number("cursor", 0..=CURSOR_MAX).unwrap_or(0);
-    query.done(&["limit", "cursor"])?;
-    let limit = u32::try_from(limit).unwrap_or(u32::MAX);
+    let NumberedPage { cursor: after, limit } = NumberedPage::of(&uri, PAGE_DEFAULT, 1..=PAGE_MAX)?;
     // One more than the page shows whether there is another.
     let (job, mut rows) =
-        app.read(move |reader| Ok((reader.job(id)?, reader.decisions(id, after, limit + 1)?))).await?;
+        app.read(move |reader| Ok((reader.job(id)?, reader.decisions(id, after.into(), limit + 1)?))).await?;
     job.ok_or_else(|| Refusal::no_job(id))?;
     let more = rows.len() > limit as usize;
     rows.truncate(limit as usize);
