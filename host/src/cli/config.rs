@@ -6,7 +6,7 @@ use super::exit_code::ExitCode;
 use super::failure::Failure;
 use super::printer::Printer;
 use super::serve::{ConfigFormat, ConfigShowArguments, configuration};
-use crate::config::{Config, SETTINGS, Setting};
+use crate::config::{Config, SETTINGS, Setting, Unit};
 
 pub(crate) fn show(arguments: &ConfigShowArguments, printer: &Printer) -> Result<ExitCode, Failure> {
     let config = configuration(arguments.config.as_deref())?;
@@ -42,13 +42,15 @@ fn text(config: &Config) -> String {
 
 fn as_json(setting: &Setting, config: &Config) -> serde_json::Value {
     let unit = setting.unit;
+    let limit = |value: u64| (!matches!(unit, Unit::Word(_))).then(|| unit.show(value).trim_matches('"').to_owned());
     json!({
         "key": setting.name(),
         "value": unit.show((setting.get)(&config.settings)).trim_matches('"'),
         "unit": unit.name(),
         "default": unit.show(setting.default()).trim_matches('"'),
-        "minimum": unit.show(*setting.allowed.start()).trim_matches('"'),
-        "maximum": unit.show(*setting.allowed.end()).trim_matches('"'),
+        "minimum": limit(*setting.allowed.start()),
+        "maximum": limit(*setting.allowed.end()),
+        "allowed": setting.limits(),
         "source": source(setting, config),
         "reason": setting.reason,
     })

@@ -113,6 +113,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
+    use crate::policy::AdmitOnFault;
 
     fn wrong(text: &str) -> Vec<WrongKey> {
         match parse(text, Path::new("/etc/backhaul.toml")) {
@@ -157,6 +158,15 @@ mod tests {
                 .iter()
                 .any(|wrong| wrong.problem.contains("is no number of seconds; allowed are 0.1 to 3600 seconds"))
         );
+    }
+
+    #[test]
+    fn words_are_settings_too() {
+        let text = "[policy]\non_fault_network_cost = \"last_good\"\n";
+        let config = parse(text, Path::new("/c.toml")).unwrap();
+        assert_eq!(config.settings.policy.on_fault.network_cost_assigned, AdmitOnFault::LastGood);
+        let wrong = wrong("[policy]\non_fault_retry = \"hold\"\n");
+        assert!(wrong[0].problem.contains(r#"allowed are "built_in", "last_good""#), "{wrong:?}");
     }
 
     #[test]

@@ -13,6 +13,8 @@ pub enum Unit {
     BytesPerSecond,
     /// A number of things.
     Count(&'static str),
+    /// One of some words; kept as its position among them.
+    Word(&'static [&'static str]),
 }
 
 /// Powers of 1,024 by their letters.
@@ -27,6 +29,7 @@ impl Unit {
             Self::Bytes => "bytes",
             Self::BytesPerSecond => "bytes per second",
             Self::Count(what) => what,
+            Self::Word(_) => "word",
         }
     }
 
@@ -41,6 +44,9 @@ impl Unit {
             (Self::Bytes | Self::BytesPerSecond | Self::Count(_), Value::Integer(number)) => {
                 u64::try_from(*number).ok()
             }
+            (Self::Word(words), Value::String(text)) => {
+                words.iter().position(|word| word == text).and_then(|position| position.try_into().ok())
+            }
             _ => None,
         };
         read.ok_or_else(|| format!("{value} is no {}", self.form()))
@@ -52,6 +58,7 @@ impl Unit {
             Self::Bytes => "number of bytes; write a number, or a text such as \"16MiB\"",
             Self::BytesPerSecond => "number of bytes per second; write a number, or a text such as \"1MiB\"",
             Self::Count(_) => "whole number",
+            Self::Word(_) => "word that is known here",
         }
     }
 
@@ -67,6 +74,10 @@ impl Unit {
                 exact.map_or_else(|| value.to_string(), |(name, shift)| format!("\"{}{name}\"", value >> shift))
             }
             Self::Count(_) => value.to_string(),
+            Self::Word(words) => {
+                let word = usize::try_from(value).ok().and_then(|position| words.get(position));
+                format!("\"{}\"", word.copied().unwrap_or_default())
+            }
         }
     }
 }

@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::Settings;
 use super::quantity::Unit;
 use crate::job::limits::GUEST_NUMBER_MAX;
+use crate::policy::{AdmitOnFault, OnFault};
 
 /// One setting: what it is, and where it goes.
 #[derive(Debug)]
@@ -36,7 +37,10 @@ impl Setting {
     /// The limits in words.
     #[must_use]
     pub fn limits(&self) -> String {
-        format!("{} to {}", self.unit.show(*self.allowed.start()), self.unit.show(*self.allowed.end()))
+        match self.unit {
+            Unit::Word(_) => self.allowed.clone().map(|word| self.unit.show(word)).collect::<Vec<_>>().join(", "),
+            unit => format!("{} to {}", unit.show(*self.allowed.start()), unit.show(*self.allowed.end())),
+        }
     }
 
     /// The value that holds if the file does not name it.
@@ -80,6 +84,24 @@ macro_rules! duration {
             reason: $reason,
             get: |settings| u64::try_from(settings.$section.$field.as_millis()).unwrap_or(u64::MAX),
             set: |settings, value| settings.$section.$field = Duration::from_millis(value),
+        }
+    };
+}
+
+/// A setting that is one of some words: the values that they stand for, in the same order.
+macro_rules! word {
+    ($section:ident . $field:ident . $inner:ident, $key:literal, [$($word:literal => $value:expr),+], $reason:literal) => {
+        Setting {
+            section: stringify!($section),
+            key: $key,
+            unit: Unit::Word(&[$($word),+]),
+            allowed: 0..=[$($word),+].len() as u64 - 1,
+            reason: $reason,
+            get: |settings| {
+                let position = [$($value),+].iter().position(|value| *value == settings.$section.$field.$inner);
+                position.expect("every value has its word") as u64
+            },
+            set: |settings, word| settings.$section.$field.$inner = [$($value),+][usize::try_from(word).unwrap_or(0)],
         }
     };
 }
@@ -236,6 +258,30 @@ pub static SETTINGS: &[Setting] = &[
         "compile_time_max",
         1_000..=HOUR,
         "What a component may take to compile. Those of Python take 15 s on an idle core."
+    ),
+    word!(
+        policy.on_fault.retry,
+        "on_fault_retry",
+        ["built_in" => OnFault::BuiltIn, "last_good" => OnFault::LastGood],
+        "What decides about a retry when a policy fails or has no opinion: the next one and in the end the built-in default, or what the policy last said of the job."
+    ),
+    word!(
+        policy.on_fault.network_cost_assigned,
+        "on_fault_network_cost",
+        ["built_in" => AdmitOnFault::BuiltIn, "hold" => AdmitOnFault::Hold, "last_good" => AdmitOnFault::LastGood],
+        "What decides about the network when an assigned policy fails. Holding the job spends nothing on a network that might be dear."
+    ),
+    word!(
+        policy.on_fault.network_cost_own,
+        "on_fault_network_cost_own",
+        ["built_in" => AdmitOnFault::BuiltIn, "hold" => AdmitOnFault::Hold, "last_good" => AdmitOnFault::LastGood],
+        "The same for a policy that only the job names: it is left out, for no operator relies on it."
+    ),
+    word!(
+        policy.on_fault.recovery,
+        "on_fault_recovery",
+        ["built_in" => OnFault::BuiltIn, "last_good" => OnFault::LastGood],
+        "What decides about a failed job when a policy fails: the next one and in the end the built-in default, or what the policy last said of the job."
     ),
     number!(
         retention.final_jobs_ms,
