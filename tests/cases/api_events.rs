@@ -5,11 +5,7 @@ use std::collections::BTreeSet;
 use serde_json::json;
 
 use crate::origin::{File, Origin};
-use crate::rig::{Daemon, Scratch};
-
-fn target(scratch: &Scratch) -> String {
-    format!("{}/f", scratch.dir("out"))
-}
+use crate::rig::{Daemon, Events};
 
 #[test]
 fn a_stream_goes_on_where_it_was_without_a_gap_and_over_a_restart() {
@@ -17,9 +13,8 @@ fn a_stream_goes_on_where_it_was_without_a_gap_and_over_a_restart() {
     for _ in 0..3 {
         daemon.create(&json!({ "type": "download" }));
     }
-    let numbers = |events: crate::rig::Events, count: usize| -> Vec<u64> {
-        events.filter_map(|event| event.id).take(count).collect()
-    };
+    let numbers =
+        |events: Events, count: usize| -> Vec<u64> { events.filter_map(|event| event.id).take(count).collect() };
     assert_eq!(numbers(daemon.connect().follow("/v1/events?after=0", None), 2), [1, 2]);
     let stream = daemon.connect().follow("/v1/events", Some(2));
     // What is committed while it is followed comes after what was there.
@@ -60,7 +55,7 @@ fn a_job_is_told_with_its_files_first_and_its_progress_without_numbers() {
     origin.file("/f", File::seeded(1, 2_000_000));
     origin.throttle(Some(1_000_000));
     let daemon = Daemon::start();
-    let file = json!({ "remote_name": origin.url("/f"), "local_name": target(&daemon.scratch) });
+    let file = json!({ "remote_name": origin.url("/f"), "local_name": daemon.out("f") });
     let body = json!({ "type": "download", "files": [file], "labels": { "team": "a" } });
     let job = daemon.create(&body);
     let id = job.rsplit('/').next().unwrap().to_owned();
@@ -89,47 +84,68 @@ fn a_job_is_told_with_its_files_first_and_its_progress_without_numbers() {
     assert!(bytes.len() > 3, "{bytes:?}");
 }
 
-#[test]
-fn a_reader_that_takes_nothing_is_cut_off_and_hinders_nobody() {
-    let daemon = Daemon::configured("[api]\nwrite_timeout = 1\n");
-    // Its stream is begun and never read.
-    let slow = daemon.connect().follow("/v1/events?after=0", None);
-    let name = "n".repeat(256);
+/// Jobs of [`flood`].
+const FLOOD: u64 = 6_400;
+
+/// Creates more jobs than the host's ring of recent events and the buffers of a socket hold: some 4 MB of events.
+fn flood(daemon: &Daemon) {
+    const CLIENTS: u64 = 16;
+    let body = json!({ "type": "download", "display_name": "n".repeat(256) });
     std::thread::scope(|scope| {
-        for _ in 0..16 {
-            let (mut connection, name) = (daemon.connect(), name.as_str());
+        for _ in 0..CLIENTS {
+            let (mut connection, body) = (daemon.connect(), &body);
             scope.spawn(move || {
-                for _ in 0..400 {
-                    let created = connection.call(
-                        "POST",
-                        "/v1/jobs",
-                        &[],
-                        Some(&json!({ "type": "download", "display_name": name })),
-                    );
-                    assert_eq!(created.status, 201);
+                for _ in 0..FLOOD / CLIENTS {
+                    assert_eq!(connection.call("POST", "/v1/jobs", &[], Some(body)).status, 201);
                 }
             });
         }
     });
-    // Everything that it was told before its end is in order; it knows from where to go on.
-    let mut last = 0;
-    for event in slow {
-        match event.id {
-            Some(id) => {
-                assert_eq!(id, last + 1);
-                last = id;
-            }
-            None => assert_eq!((event.name.as_str(), event.data["resume_after"].as_u64()), ("cut_off", Some(last))),
-        }
-        if last == 6_400 {
-            break;
-        }
+}
+
+/// The numbers of the events up to one of them, from a stream that goes on after another.
+fn rest(daemon: &Daemon, after: u64, until: u64) -> Vec<u64> {
+    let stream = daemon.connect().follow("/v1/events?progress=0", Some(after));
+    stream.filter_map(|event| event.id).take((until - after).try_into().unwrap()).collect()
+}
+
+#[test]
+fn a_reader_that_takes_nothing_is_ended_and_hinders_nobody() {
+    let daemon = Daemon::configured("[api]\nwrite_timeout = 1\n");
+    // Its stream is begun and never read.
+    let slow = daemon.connect().follow("/v1/events?after=0&progress=0", None);
+    flood(&daemon);
+    // Everything that it was told before its end is in order.
+    let told: Vec<u64> = slow.filter_map(|event| event.id).take(FLOOD.try_into().unwrap()).collect();
+    let last = told.len() as u64;
+    assert_eq!(told, (1..=last).collect::<Vec<_>>());
+    assert_eq!(rest(&daemon, last, FLOOD), (last + 1..=FLOOD).collect::<Vec<_>>());
+}
+
+#[test]
+fn a_reader_that_asks_for_what_retention_has_removed_is_told_so() {
+    let daemon = Daemon::configured("[retention]\nevents_max = 1000\ninterval = 1\n");
+    let mut connection = daemon.connect();
+    for _ in 0..1_200 {
+        assert_eq!(connection.call("POST", "/v1/jobs", &[], Some(&json!({ "type": "download" }))).status, 201);
     }
-    let rest: Vec<u64> = daemon
-        .connect()
-        .follow("/v1/events", Some(last))
-        .filter_map(|event| event.id)
-        .take(6_400 - last as usize)
-        .collect();
-    assert_eq!(rest, (last + 1..=6_400).collect::<Vec<_>>());
+    // Retention looks each second; until then everything is there.
+    let deadline = std::time::Duration::from_secs(60);
+    let begin = tokio::time::Instant::now();
+    let page = loop {
+        let page = connection.call("GET", "/v1/events?after=10&limit=1", &[], None).json();
+        if page["missed_until"] == 200 {
+            break page;
+        }
+        assert!(begin.elapsed() < deadline, "the events are not removed: {page}");
+    };
+    assert_eq!(page["events"][0]["number"], 201);
+    let mut stream = daemon.connect().follow("/v1/events?after=10&progress=0", None);
+    let missed = stream.next().unwrap();
+    assert_eq!((missed.name.as_str(), &missed.data), ("missed", &json!({ "missed_until": 200 })));
+    let numbers: Vec<u64> = stream.filter_map(|event| event.id).take(1_000).collect();
+    assert_eq!(numbers, (201..=1_200).collect::<Vec<_>>());
+    // Who is not behind is told nothing of it.
+    let first = daemon.connect().follow("/v1/events?after=200&progress=0", None).next().unwrap();
+    assert_eq!(first.id, Some(201));
 }

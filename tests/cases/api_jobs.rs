@@ -18,7 +18,7 @@ fn the_classic_loop_creates_adds_resumes_polls_and_completes() {
     let origin = Origin::start();
     let content = origin.file("/f", File::seeded(1, SIZE_BYTES));
     let daemon = Daemon::start();
-    let target = format!("{}/f", daemon.scratch.dir("out"));
+    let target = daemon.out("f");
     let job = daemon.create(&json!({ "type": "download" }));
     assert_eq!(daemon.get(&format!("{job}/state")).json(), json!({ "state": "suspended", "waiting_on": null }));
     assert_eq!(daemon.post(&format!("{job}/resume"), &json!({})).problem(), (409, "empty".into()));
@@ -153,7 +153,7 @@ fn files_are_paged_renamed_one_by_one_and_by_their_prefix() {
 #[test]
 fn a_job_tells_why_it_does_not_move() {
     let daemon = Daemon::start();
-    let target = format!("{}/f", daemon.scratch.dir("out"));
+    let target = daemon.out("f");
     let file = json!({ "remote_name": "http://127.0.0.1:1/f", "local_name": target });
     let job = daemon.create(&json!({ "type": "download", "files": [file] }));
     assert_eq!(daemon.get(&format!("{job}/error")).problem(), (404, "error_information_unavailable".into()));

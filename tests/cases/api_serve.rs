@@ -2,26 +2,127 @@
 
 use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::net::UnixListener;
+use std::os::unix::process::CommandExt as _;
+use std::path::Path;
+use std::process::Command;
 use std::time::Duration;
 
 use rustix::process::Signal;
 use serde_json::json;
+use tokio::time::Instant;
 
 use crate::origin::{File, Origin};
-use crate::rig::{Backhaul, Daemon, Scratch, assert_published};
+use crate::rig::{Backhaul, Daemon, Running, Scratch, assert_absent, assert_published, skip};
 
 /// Documented exit codes.
 const USAGE: i32 = 2;
 const STORE_LOCKED: i32 = 75;
 
+/// No process of these tests needs longer, on a slow and busy machine either.
+const LIMIT: Duration = Duration::from_secs(60);
+
+/// The documented time of an orderly end.
+const DRAIN: Duration = Duration::from_secs(5);
+
+/// A second daemon ends within this, the documented second. The best of a few counts: the machine has other work.
+const SECOND_DAEMON: Duration = Duration::from_secs(1);
+
 #[test]
-fn a_second_daemon_names_the_first_and_leaves_it_alone() {
-    let daemon = Daemon::start();
-    let second = daemon.command().run();
-    assert_eq!(second.code, Some(STORE_LOCKED), "{second}");
-    assert!(second.stderr.iter().any(|line| line.contains(&format!("process {}", daemon.running().pid()))), "{second}");
-    assert!(second.elapsed < Duration::from_secs(10), "{second}");
+fn a_second_daemon_names_the_first_at_once_and_leaves_it_alone() {
+    let daemon = Daemon::configured("[[policies]]\nsource = \"standard\"\n");
+    let seconds: Vec<_> = (0..5).map(|_| daemon.serve().run().expect_code(STORE_LOCKED)).collect();
+    for second in &seconds {
+        let first = format!("process {}", daemon.running().pid());
+        assert!(second.stderr.iter().any(|line| line.contains(&first)), "{second}");
+    }
+    assert!(seconds.iter().any(|second| second.elapsed < SECOND_DAEMON), "{}", seconds[0]);
+    // The directory comes before the policies, which may take seconds to compile: not even a wrong one is looked at.
+    daemon.scratch.write("config.toml", b"[[policies]]\nsource = \"./gone.wasm\"\n");
+    daemon.serve().run().expect_code(STORE_LOCKED);
     assert_eq!(daemon.get("/healthz").status, 200);
+}
+
+#[test]
+fn a_policy_that_cannot_be_loaded_leaves_no_new_state_directory() {
+    let scratch = Scratch::new();
+    let config = scratch.write("config.toml", b"[[policies]]\nsource = \"./gone.wasm\"\n");
+    let (state, socket) = (scratch.file("state"), scratch.file("s"));
+    let words = ["serve", "--allow-root", "--state-dir", &state, "--socket", &socket, "--config", &config];
+    let refused = Backhaul::new().args(words).run();
+    assert!(refused.code.is_some_and(|code| code != 0), "{refused}");
+    assert_absent(&state);
+}
+
+#[test]
+fn root_has_to_say_that_it_means_it() {
+    if !rustix::process::geteuid().is_root() {
+        skip!("only root is refused");
+    }
+    let scratch = Scratch::new();
+    let (state, socket) = (scratch.file("state"), scratch.file("s"));
+    let refused = Backhaul::new().args(["serve", "--state-dir", &state, "--socket", &socket]).run().expect_code(USAGE);
+    assert!(refused.stderr.iter().any(|line| line.contains("--allow-root")), "{refused}");
+    assert_absent(&state);
+}
+
+#[test]
+fn another_user_is_refused_even_where_the_socket_lets_it_in() {
+    /// nobody
+    const OTHER: u32 = 65_534;
+    /// Says what the daemon answers, or that it ends the connection.
+    const CLIENT: &str = "import socket, sys\n\
+        client = socket.socket(socket.AF_UNIX); client.settimeout(60); client.connect(sys.argv[1])\n\
+        try:\n    client.sendall(b'GET /healthz HTTP/1.1\\r\\nHost: x\\r\\n\\r\\n'); answer = client.recv(100)\n\
+        except (BrokenPipeError, ConnectionResetError):\n    answer = b''\n\
+        print(answer.split(b'\\r')[0].decode() or 'ended')";
+    if !rustix::process::geteuid().is_root() {
+        skip!("only root can be another user");
+    }
+    let daemon = Daemon::start();
+    let socket = daemon.socket();
+    // As an operator might, who thinks that this is enough.
+    let open = |path: &Path, mode| std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).unwrap();
+    open(Path::new(&socket).parent().unwrap(), 0o755);
+    open(Path::new(&socket), 0o666);
+    let answer_to = |uid| {
+        let mut client = Command::new("python3");
+        client.args(["-c", CLIENT, &socket]).current_dir("/").uid(uid).gid(uid);
+        Running::start(client).finish(LIMIT).expect_code(0).stdout.join("\n")
+    };
+    assert_eq!(answer_to(OTHER), "ended");
+    daemon.running().wait_stderr("refusal", LIMIT, |line| line.contains("connection of another user"));
+    assert_eq!(answer_to(0), "HTTP/1.1 200 OK");
+}
+
+#[test]
+fn connections_over_the_limit_wait_until_one_ends() {
+    let daemon = Daemon::configured("[api]\nconnections_max = 2\n");
+    let mut first = daemon.connect();
+    let mut second = daemon.connect();
+    for connection in [&mut first, &mut second] {
+        assert_eq!(connection.call("GET", "/healthz", &[], None).status, 200);
+    }
+    let mut third = daemon.connect();
+    third.send(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n");
+    for _ in 0..100 {
+        assert_eq!(first.call("GET", "/healthz", &[], None).status, 200);
+    }
+    assert!(!third.has_answer(), "it is served beside the two");
+    drop(second);
+    assert_eq!(third.answer().status, 200);
+}
+
+#[test]
+fn a_request_that_takes_too_long_is_answered_so() {
+    let daemon = Daemon::configured("[api]\nrequest_timeout = 1\n");
+    let job = daemon.create(&json!({ "type": "download" }));
+    let tag = daemon.get(&format!("{job}/state")).header("etag").unwrap().to_owned();
+    let mut connection = daemon.connect();
+    let headers = [("If-None-Match", tag.as_str()), ("Prefer", "wait=60")];
+    let answer = connection.call("GET", &format!("{job}/state"), &headers, None);
+    assert_eq!(answer.problem(), (503, "timed_out".into()));
+    // The connection can be used on.
+    assert_eq!(connection.call("GET", &format!("{job}/state"), &[], None).status, 200);
 }
 
 #[test]
@@ -42,7 +143,7 @@ fn a_signal_drains_and_the_next_daemon_goes_on() {
     let content = origin.file("/f", File::seeded(1, 3_000_000));
     origin.throttle(Some(1_000_000));
     let mut daemon = Daemon::start();
-    let target = format!("{}/f", daemon.scratch.dir("out"));
+    let target = daemon.out("f");
     let file = json!({ "remote_name": origin.url("/f"), "local_name": target });
     let job = daemon.create(&json!({ "type": "download", "files": [file], "resume": true, "auto_complete": true }));
     daemon.wait_progress(&job, 500_000);
@@ -53,8 +154,11 @@ fn a_signal_drains_and_the_next_daemon_goes_on() {
         format!("GET {job}/state HTTP/1.1\r\nHost: x\r\nIf-None-Match: {tag}\r\nPrefer: wait=60\r\n\r\n").as_bytes(),
     );
     let stream = daemon.connect().follow("/v1/events?progress=0&kind=job_error", None);
+    let begin = Instant::now();
     let finished = daemon.end(Signal::TERM);
+    let elapsed = begin.elapsed();
     assert_eq!(finished.code, Some(0), "{finished}");
+    assert!(elapsed < DRAIN, "it took {elapsed:?}: {finished}");
     assert_eq!(stream.count(), 0);
     assert!(std::fs::symlink_metadata(daemon.socket()).is_err());
     origin.throttle(None);
@@ -76,7 +180,7 @@ fn the_socket_is_its_owners_and_one_that_was_left_behind_is_replaced() {
     daemon.end(Signal::INT);
     // What is no socket is left as it is.
     std::fs::write(daemon.socket(), "mine").unwrap();
-    let refused = daemon.command().run();
+    let refused = daemon.serve().run();
     assert_eq!(refused.code, Some(USAGE), "{refused}");
     assert_eq!(std::fs::read(daemon.socket()).unwrap(), b"mine");
 }
@@ -128,5 +232,5 @@ fn a_listener_that_only_binds_is_no_daemon_but_is_not_replaced_either() {
     let mut daemon = Daemon::start();
     daemon.end(Signal::TERM);
     let _listener = UnixListener::bind(daemon.socket()).unwrap();
-    assert_eq!(daemon.command().run().code, Some(STORE_LOCKED));
+    assert_eq!(daemon.serve().run().code, Some(STORE_LOCKED));
 }

@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::fetch::{DONE, INTERRUPTED, JOB_FAILED, USAGE};
 use crate::origin::{Fault, File, Gate, On, Origin};
-use crate::rig::{Backhaul, Running, Service, assert_absent, assert_published, names_in};
+use crate::rig::{Backhaul, Daemon, Running, assert_absent, assert_published, names_in};
 
 /// Documented exit codes.
 const CANCELLED: i32 = 3;
@@ -19,7 +19,7 @@ const MIB: u64 = 1 << 20;
 const LIMIT: Duration = Duration::from_secs(60);
 
 /// A suspended job of one file at the origin.
-fn job(daemon: &Service, origin: &Origin, more: &[&str]) -> String {
+fn job(daemon: &Daemon, origin: &Origin, more: &[&str]) -> String {
     let url = origin.url("/f");
     let words = ["job", "create", url.as_str(), "-d", "."].into_iter().chain(more.iter().copied());
     let finished = daemon.run(words);
@@ -35,7 +35,7 @@ fn origin() -> Origin {
 
 /// The fields of a command's one line.
 #[track_caller]
-fn fields<'a>(daemon: &Service, words: impl IntoIterator<Item = &'a str>) -> Vec<String> {
+fn fields<'a>(daemon: &Daemon, words: impl IntoIterator<Item = &'a str>) -> Vec<String> {
     let finished = daemon.run(words);
     assert_eq!(finished.stdout.len(), 1, "one line expected: {finished}");
     finished.stdout[0].split('\t').map(str::to_owned).collect()
@@ -43,7 +43,7 @@ fn fields<'a>(daemon: &Service, words: impl IntoIterator<Item = &'a str>) -> Vec
 
 #[test]
 fn a_job_is_created_listed_shown_and_brought_to_its_end() {
-    let (origin, daemon) = (origin(), Service::start());
+    let (origin, daemon) = (origin(), Daemon::start());
     let id = job(&daemon, &origin, &["--label", "batch=7", "--priority", "high", "--name", "a\tname"]);
     let listed = fields(&daemon, ["job", "list"]);
     assert_eq!((&listed[0], &listed[1], &listed[2], listed.len()), (&id, &"suspended".into(), &"high".into(), 10));
@@ -72,7 +72,7 @@ fn a_job_is_created_listed_shown_and_brought_to_its_end() {
 
 #[test]
 fn create_waits_for_the_end_and_takes_lists_as_get_does() {
-    let (origin, daemon) = (Origin::start(), Service::start());
+    let (origin, daemon) = (Origin::start(), Daemon::start());
     let contents = ["/a", "/b"].map(|path| origin.file(path, File::seeded(2, MIB)));
     let list = format!("{} new/a sha256={}\n{} b\n", origin.url("/a"), contents[0].sha256(), origin.url("/b"));
     std::fs::write(daemon.out("list"), list).unwrap();
@@ -85,7 +85,7 @@ fn create_waits_for_the_end_and_takes_lists_as_get_does() {
 
 #[test]
 fn json_of_a_watch_tells_events_progress_and_the_job() {
-    let (origin, daemon) = (origin(), Service::start());
+    let (origin, daemon) = (origin(), Daemon::start());
     origin.throttle(Some(4 * MIB));
     let url = origin.url("/f");
     let finished = daemon.run(["job", "create", &url, "-d", ".", "--resume", "--wait", "--json"]);
@@ -105,7 +105,7 @@ fn json_of_a_watch_tells_events_progress_and_the_job() {
 
 #[test]
 fn a_watch_ends_with_the_job_or_with_a_signal() {
-    let (origin, daemon) = (origin(), Service::start());
+    let (origin, daemon) = (origin(), Daemon::start());
     origin.file("/gone", File::seeded(1, MIB));
     origin.fault("/gone", On::Every, Fault::status(404));
     let gone = origin.url("/gone");
@@ -128,7 +128,7 @@ fn a_watch_ends_with_the_job_or_with_a_signal() {
 
 #[test]
 fn why_tells_the_story_with_its_failures() {
-    let (origin, daemon) = (origin(), Service::start());
+    let (origin, daemon) = (origin(), Daemon::start());
     origin.fault("/f", On::Nth(1), Fault::status(503));
     let id = job(
         &daemon,
@@ -159,7 +159,7 @@ fn why_tells_the_story_with_its_failures() {
 
 #[test]
 fn files_are_added_and_what_is_wrong_is_named() {
-    let (origin, daemon) = (origin(), Service::start());
+    let (origin, daemon) = (origin(), Daemon::start());
     let id = daemon.run(["job", "create"]).stdout[0].clone();
     let finished = daemon.command(["job", "resume", &id]).run().expect_code(REFUSED);
     assert!(finished.stderr.join("\n").contains("empty, 0x80200003"), "{finished}");
@@ -178,7 +178,7 @@ fn files_are_added_and_what_is_wrong_is_named() {
 
 #[test]
 fn properties_labels_and_remote_names_are_set() {
-    let (origin, daemon) = (origin(), Service::start());
+    let (origin, daemon) = (origin(), Daemon::start());
     let id = job(&daemon, &origin, &["--label", "old=1", "--label", "kept=2"]);
     let properties =
         ["--priority", "low", "-n", "another", "--minimum-retry-delay", "90s", "-j", "3", "--auto-complete"];
@@ -206,7 +206,7 @@ fn properties_labels_and_remote_names_are_set() {
 
 #[test]
 fn the_network_is_said_shown_and_taken_back() {
-    let (origin, daemon) = (origin(), Service::start());
+    let (origin, daemon) = (origin(), Daemon::start());
     assert_eq!(daemon.json(["network", "show"])["overridden"], false);
     let said = daemon.json(["network", "set", "near-cap,roaming"]);
     assert_eq!(
@@ -226,7 +226,7 @@ fn the_network_is_said_shown_and_taken_back() {
 
 #[test]
 fn events_are_read_and_followed() {
-    let (origin, daemon) = (origin(), Service::start());
+    let (origin, daemon) = (origin(), Daemon::start());
     let first = job(&daemon, &origin, &[]);
     let follow = daemon.command(["events", "--follow", "--after", "0", "--json"]).start();
     follow.wait_stdout("old event", LIMIT, |line| line.contains("job_created"));
@@ -267,7 +267,7 @@ fn completions_are_printed_for_each_shell() {
 /// On a pseudo-terminal, which Python brings along: bars are drawn, and tables have heads.
 #[test]
 fn a_terminal_gets_tables_and_bars() {
-    let (origin, daemon) = (origin(), Service::start());
+    let (origin, daemon) = (origin(), Daemon::start());
     origin.throttle(Some(2 * MIB));
     let on_terminal = |words: &[&str]| {
         let run = "import os, pty, sys; sys.exit(os.waitstatus_to_exitcode(pty.spawn(sys.argv[1:])))";

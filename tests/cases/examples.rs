@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::fetch::{DONE, JOB_FAILED};
 use crate::origin::{Content, Fault, File, On, Origin};
-use crate::rig::{Running, Scratch, Service, assert_absent, assert_published, names_in, skip};
+use crate::rig::{Daemon, Running, Scratch, assert_absent, assert_published, names_in, skip};
 
 const MIB: u64 = 1 << 20;
 
@@ -31,7 +31,7 @@ fn is_installed(program: &str) -> bool {
 
 /// Runs a client whose first request meets a 503, which passes.
 fn fetches_over_a_transient_error(mut client: Command, expected: &str) {
-    let (origin, daemon) = (Origin::start(), Service::start());
+    let (origin, daemon) = (Origin::start(), Daemon::start());
     let content = origin.file("/f", File::seeded(1, 3 * MIB));
     origin.fault("/f", On::Nth(1), Fault::status(503));
     let out = daemon.out("f");
@@ -47,7 +47,7 @@ fn fetches_over_a_transient_error(mut client: Command, expected: &str) {
 
 /// Runs a client whose file is not there.
 fn tells_what_stays(mut client: Command) {
-    let (origin, daemon) = (Origin::start(), Service::start());
+    let (origin, daemon) = (Origin::start(), Daemon::start());
     origin.file("/f", File::seeded(1, MIB));
     origin.fault("/f", On::Every, Fault::status(404));
     let out = daemon.out("f");
@@ -66,7 +66,7 @@ fn polling_in_rust() {
 
 #[test]
 fn polling_in_rust_that_takes_every_error_for_the_last() {
-    let (origin, daemon) = (Origin::start(), Service::start());
+    let (origin, daemon) = (Origin::start(), Daemon::start());
     origin.file("/f", File::seeded(1, MIB));
     origin.fault("/f", On::Every, Fault::status(503));
     let mut client = example("poll");
@@ -118,15 +118,15 @@ fn events_in_rust_over_the_end_of_the_daemon() {
 
 /// Kills the daemon while the client waits for it, and starts it again.
 fn survives_the_end_of_the_daemon(mut client: Command) {
-    let (origin, mut daemon) = (Origin::start(), Service::start());
+    let (origin, mut daemon) = (Origin::start(), Daemon::start());
     let content = origin.file("/f", File::seeded(2, 24 * MIB));
     origin.throttle(Some(16 * MIB));
     let out = daemon.out("f");
     client.args([&daemon.socket(), &origin.url("/f"), &out]);
     let running = Running::start(client);
     running.wait_stdout("begin of the transfer", RUN_LIMIT, |line| line.contains("connecting > transferring"));
-    daemon.kill();
-    daemon.start_again();
+    daemon.end(rustix::process::Signal::KILL);
+    daemon.begin();
     let finished = running.finish(RUN_LIMIT).expect_code(DONE);
     assert_published(&out, content);
     let of = |text: &str| finished.stdout.iter().filter(|line| line.contains(text)).count();

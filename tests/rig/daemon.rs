@@ -1,7 +1,9 @@
-//! A daemon under test, and a client that speaks to it byte by byte: what the real one would never send can be sent.
+//! A daemon under test, the commands that speak to it, and a client that does so byte by byte: what a real one would never send can be
+//! sent.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::os::unix::net::UnixStream;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use serde_json::Value;
@@ -29,6 +31,7 @@ impl Daemon {
     pub(crate) fn configured(config: &str) -> Self {
         let scratch = Scratch::new();
         scratch.write("config.toml", config.as_bytes());
+        scratch.dir("out");
         let mut daemon = Self { scratch, sockets: TempDir::new().unwrap(), running: None };
         daemon.begin();
         daemon
@@ -36,13 +39,13 @@ impl Daemon {
 
     /// Starts it, again if need be, and waits until it serves.
     pub(crate) fn begin(&mut self) {
-        let running = self.command().start();
+        let running = self.serve().start();
         running.wait_stderr("serving", LIMIT, |line| line.contains(" serving "));
         self.running = Some(running);
     }
 
     /// The command line of this daemon.
-    pub(crate) fn command(&self) -> Backhaul {
+    pub(crate) fn serve(&self) -> Backhaul {
         let (state, config) = (self.scratch.file("state"), self.scratch.file("config.toml"));
         let words = ["serve", "--allow-root", "--state-dir", &state, "--socket", &self.socket(), "--config", &config];
         Backhaul::new().args(words)
@@ -61,6 +64,36 @@ impl Daemon {
         let running = self.running.take().expect("it was begun");
         running.signal(signal);
         running.finish(LIMIT)
+    }
+
+    /// Where a file shall appear.
+    pub(crate) fn out(&self, name: &str) -> String {
+        self.scratch.file(&format!("out/{name}"))
+    }
+
+    /// The directory of [`Daemon::out`].
+    pub(crate) fn out_dir(&self) -> PathBuf {
+        self.scratch.path().join("out")
+    }
+
+    /// A command that speaks to it.
+    pub(crate) fn command<'a>(&self, words: impl IntoIterator<Item = &'a str>) -> Backhaul {
+        Backhaul::new().env("BACKHAUL_SOCKET", &self.socket()).args(words).current_dir(&self.scratch.file("out"))
+    }
+
+    /// Runs a command that speaks to it, to success.
+    #[track_caller]
+    pub(crate) fn run<'a>(&self, words: impl IntoIterator<Item = &'a str>) -> Finished {
+        self.command(words).run().expect_code(0)
+    }
+
+    /// The one line of JSON that a command answers with.
+    #[track_caller]
+    pub(crate) fn json<'a>(&self, words: impl IntoIterator<Item = &'a str>) -> Value {
+        let finished = self.command(words).arg("--json").run().expect_code(0);
+        let mut lines = finished.json();
+        assert_eq!(lines.len(), 1, "one line expected: {finished}");
+        lines.remove(0)
     }
 
     pub(crate) fn connect(&self) -> Connection {
@@ -193,6 +226,14 @@ impl Connection {
         let mut line = String::new();
         self.reader.read_line(&mut line).unwrap();
         line.trim_end_matches(['\r', '\n']).to_owned()
+    }
+
+    /// Whether a byte of an answer is there by now.
+    pub(crate) fn has_answer(&mut self) -> bool {
+        self.reader.get_ref().set_nonblocking(true).unwrap();
+        let has_answer = self.reader.fill_buf().is_ok_and(|bytes| !bytes.is_empty());
+        self.reader.get_ref().set_nonblocking(false).unwrap();
+        has_answer
     }
 
     /// Whether the daemon ends the connection without another byte.

@@ -8,7 +8,6 @@ pub(crate) mod guest;
 mod process;
 mod scratch;
 mod servers;
-mod service;
 pub(crate) mod skip;
 mod space;
 #[cfg(test)]
@@ -19,6 +18,5 @@ pub(crate) use daemon::{Answer, Daemon, Events};
 pub(crate) use process::{Backhaul, Finished, Running};
 pub(crate) use scratch::{Scratch, assert_absent, assert_published, names_in, sha256_of};
 pub(crate) use servers::{BlackHole, Nginx, PythonServer};
-pub(crate) use service::Service;
 pub(crate) use skip::skip;
 pub(crate) use tmpfs::Tmpfs;
