@@ -9,6 +9,9 @@ use super::BuildError;
 /// WebAssembly without a system interface: the host offers none, on purpose.
 pub(super) const TARGET: &str = "wasm32-unknown-unknown";
 
+/// The oldest Rust that compiles guests, as their manifests have it: the same as the host's own. Debian's stable releases begin with older ones.
+const RUST_VERSION_MIN: &str = env!("CARGO_PKG_RUST_VERSION");
+
 /// Debian's compiler, which stands in no toolchain of rustup and may be hidden by it on the PATH.
 const SYSTEM_RUSTC: &str = "/usr/bin/rustc";
 
@@ -143,6 +146,9 @@ impl Compiler {
         // Without what Debian appends: how the compiler was built, which says nothing about the code that it makes.
         let version = verbose.lines().next().unwrap_or_default();
         let version = version.split_inclusive(')').next().unwrap_or_default();
+        if numbers_of(version) < numbers_of(RUST_VERSION_MIN) {
+            return Err(format!("{} is {version}, and policies need {RUST_VERSION_MIN} or newer", rustc.display()));
+        }
         Ok(Self {
             rustc: rustc.to_owned(),
             sysroot: sysroot.into(),
@@ -172,6 +178,13 @@ pub(super) fn sources_below(sysroot: &Path) -> PathBuf {
     sysroot.join("lib/rustlib/src/rust/library")
 }
 
+/// Major and minor number of the first word that begins with a digit.
+fn numbers_of(version: &str) -> Option<(u32, u32)> {
+    let word = version.split(' ').find(|word| word.starts_with(|c: char| c.is_ascii_digit()))?;
+    let mut numbers = word.split('.').map_while(|number| number.parse().ok());
+    Some((numbers.next()?, numbers.next()?))
+}
+
 /// What a program prints, without the last line break.
 fn text_of(program: &Path, arguments: &[&str]) -> Result<String, String> {
     let output = Command::new(program).args(arguments).output();
@@ -189,7 +202,7 @@ mod tests {
     use std::path::{Path, PathBuf};
 
     use super::super::testing::executable;
-    use super::{Search, StdLibrary, TARGET};
+    use super::{RUST_VERSION_MIN, Search, StdLibrary, TARGET, numbers_of};
 
     /// A directory with compilers that only answer questions.
     struct Machine(tempfile::TempDir);
@@ -306,6 +319,21 @@ mod tests {
         assert_eq!(search.toolchain().expect("a toolchain").linker, Some(of_llvm));
         machine.linker("system");
         assert_eq!(search.toolchain().expect("a toolchain").linker, None);
+    }
+
+    #[test]
+    fn a_compiler_that_is_too_old_for_policies_is_none() {
+        let machine = Machine::new();
+        let search = machine.search();
+        let old =
+            "#!/bin/sh\n[ $1 = --print ] && echo /old || echo 'rustc 1.85.0 (4d91de4e4 2025-02-17)\nhost: here'\n";
+        executable(&search.system_rustc, old);
+        machine.sources("system");
+        machine.linker("system");
+        let error = search.toolchain().expect_err("too old").to_string();
+        assert!(error.contains(&format!("policies need {RUST_VERSION_MIN} or newer")), "{error}");
+        assert_eq!(numbers_of("rustc 1.96.0-nightly (x 2026-05-25)"), Some((1, 96)));
+        assert!(numbers_of("rustc 1.100.0") > numbers_of("1.95"));
     }
 
     #[test]
