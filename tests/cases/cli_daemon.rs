@@ -114,7 +114,12 @@ fn a_watch_ends_with_the_job_or_with_a_signal() {
     let gate = Gate::shut();
     origin.fault("/f", On::Every, Fault::HoldHead(gate.clone()));
     let id = job(&daemon, &origin, &["--resume", "--priority", "foreground"]);
-    let watching = || daemon.command(["job", "watch", &id, "--json"]).start();
+    // Begun once it has told the state that it found.
+    let watching = || {
+        let watch = daemon.command(["job", "watch", &id, "--json"]).start();
+        watch.wait_stdout("first state", LIMIT, |line| line.contains(r#""type":"state""#));
+        watch
+    };
     let watch = watching();
     origin.wait("request", LIMIT, |log| log.iter().any(|row| row.path() == "/f"));
     daemon.run(["job", "suspend", &id]);

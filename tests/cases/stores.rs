@@ -29,6 +29,10 @@ impl Suspended {
         let fetch = Fetch::new(&origin.url("/f"));
         let running = fetch.command().start();
         gate.wait_reached(1, SOON);
+        // What the origin has sent is not yet what was received.
+        let is_received =
+            |line: &str| line.contains(r#""type":"progress""#) && !line.contains(r#""bytes_transferred":0,"#);
+        running.wait_stdout("bytes", SOON, is_received);
         running.signal(Signal::INT);
         running.finish(SOON).expect_code(INTERRUPTED);
         Self { origin, fetch, content }
