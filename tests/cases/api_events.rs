@@ -123,6 +123,31 @@ fn a_reader_that_takes_nothing_is_ended_and_hinders_nobody() {
 }
 
 #[test]
+fn a_slow_reader_is_cut_off_with_the_number_to_resume_from() {
+    let daemon = Daemon::start();
+    let mut slow = daemon.connect().follow("/v1/events?after=0&progress=0", None);
+    // Its stream has begun: what comes now goes to the ring of recent events, and it does not take it.
+    daemon.create(&json!({ "type": "download" }));
+    assert_eq!(slow.next().unwrap().id, Some(1));
+    for _ in 0..2 {
+        flood(&daemon);
+    }
+    let (mut told, mut cut_off) = (1, None);
+    for event in slow {
+        match event.id {
+            Some(number) => {
+                assert_eq!((number, cut_off.is_none()), (told + 1, true));
+                told = number;
+            }
+            None => cut_off = Some((event.name, event.data)),
+        }
+    }
+    assert_eq!(cut_off, Some(("cut_off".to_owned(), json!({ "resume_after": told }))), "{told}");
+    let all = 1 + 2 * FLOOD;
+    assert_eq!(rest(&daemon, told, all), (told + 1..=all).collect::<Vec<_>>());
+}
+
+#[test]
 fn a_reader_that_asks_for_what_retention_has_removed_is_told_so() {
     let daemon = Daemon::configured("[retention]\nevents_max = 1000\ninterval = 1\n");
     let mut connection = daemon.connect();

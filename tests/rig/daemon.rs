@@ -220,11 +220,14 @@ impl Connection {
         answer
     }
 
-    /// A line without its end; empty at the end of the stream as well.
+    /// A line without its end; empty at the end of the stream as well, and for a line that the end cut short.
     #[track_caller]
     pub(crate) fn line(&mut self) -> String {
         let mut line = String::new();
         self.reader.read_line(&mut line).unwrap();
+        if !line.ends_with('\n') {
+            line.clear();
+        }
         line.trim_end_matches(['\r', '\n']).to_owned()
     }
 
@@ -310,7 +313,8 @@ impl Iterator for Events {
             let line = self.connection.line();
             // Two in a row stand between chunks; more only at the end.
             empty = if line.is_empty() { empty + 1 } else { 0 };
-            if empty > 4 {
+            // The last chunk; no line of an event is just its size.
+            if empty > 4 || line == "0" {
                 return None;
             }
             match line.split_once(": ") {

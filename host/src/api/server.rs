@@ -145,8 +145,8 @@ async fn serve(
     let io = TokioIo::new(Watched::new(stream, Arc::clone(&activity)));
     let service = ConnectionService { app: app.clone(), router, peer, activity: Arc::clone(&activity) };
     let mut builder = hyper::server::conn::http1::Builder::new();
-    // The connection watches its own time.
-    builder.header_read_timeout(None).max_buf_size(BUFFER_BYTES).pipeline_flush(true);
+    // The connection watches its own time. Flushing answers together (`pipeline_flush`) would switch the bound of the buffer off.
+    builder.header_read_timeout(None).max_buf_size(BUFFER_BYTES);
     let mut connection = pin!(builder.serve_connection(io, service));
     let mut watch = tokio::time::interval(WATCH_INTERVAL);
     let mut stopping = pin!(app.stopping.cancelled());
