@@ -12,7 +12,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use backhaul::host::{Host, HostConfig, JobSnapshot};
-use backhaul::job::{Direction, FileSpec, JobId, JobSpec, JobState, LocalName, Properties, RequestHeaders, SafeUrl};
+use backhaul::job::{FileSpec, JobId, JobSpec, JobState, LocalName, Properties, SafeUrl};
 use backhaul::scheduler::Command;
 
 /// By this the application knows its job again.
@@ -94,18 +94,10 @@ async fn fetch(host: &Host, url: &str, local_name: &Path) -> Result<ExitCode, Bo
 async fn create(host: &Host, url: &str, local_name: &Path) -> Result<JobId, Box<dyn Error>> {
     let spec = JobSpec {
         display_name: NAME.into(),
-        owner: "embed".into(),
-        direction: Direction::Download,
         properties: Properties { minimum_retry_delay_ms: 5_000, ..Properties::default() },
-        labels: Vec::new(),
-        policies: Vec::new(),
-        headers: RequestHeaders::default(),
+        ..JobSpec::download("embed")
     };
-    let file = FileSpec {
-        remote_name: SafeUrl::parse(url)?,
-        local_name: LocalName::new(local_name.to_path_buf())?,
-        digest: None,
-    };
+    let file = FileSpec::new(SafeUrl::parse(url)?, LocalName::new(local_name.to_path_buf())?);
     let record = host.create(spec, vec![file]).await?;
     println!("created job {}", record.id);
     Ok(record.id)

@@ -32,7 +32,7 @@ async fn main() -> ExitCode {
 
 async fn fetch(socket: &str, url: &str, local_name: &str) -> Result<ExitCode, Box<dyn Error>> {
     let client = Client::unix(socket)?;
-    let file = NewFile { remote_name: url.into(), local_name: local_name.into(), sha256: None };
+    let file = NewFile { remote_name: url.into(), local_name: local_name.into(), sha256: None, ranges: Vec::new() };
     let new = NewJob {
         display_name: "notify".into(),
         minimum_retry_delay: Some(Seconds(5.0)),

@@ -55,7 +55,7 @@ async fn fetch(
         ..NewJob::download()
     };
     let job = client.create(&new).await?.id;
-    let file = NewFile { remote_name: url.into(), local_name: local_name.into(), sha256: None };
+    let file = NewFile { remote_name: url.into(), local_name: local_name.into(), sha256: None, ranges: Vec::new() };
     client.add_files(job, vec![file]).await?;
     client.resume(job).await?;
     let mut last = None;

@@ -165,12 +165,14 @@ async fn create(host: &Host, count: u32, key: Key) {
     for number in 0..count {
         let spec = JobSpec {
             display_name: "a job".into(),
+            description: String::new(),
             owner: "uid:1000".into(),
             direction: Direction::Download,
             properties: Properties::default(),
             labels: Vec::new(),
             policies: Vec::new(),
             headers: RequestHeaders::default(),
+            headers_write_only: false,
         };
         let files = vec![FileSpec {
             remote_name: format!("http://127.0.0.1:9/files/number-{number}.bin").parse().unwrap(),

@@ -87,6 +87,7 @@ fn a_job(files_total: u32) -> JobRecord {
         id: JobId::generate(),
         owner: "uid:1000".into(),
         display_name: "a job".into(),
+        description: String::new(),
         direction: Direction::Download,
         state: JobState::Transferring,
         properties: Properties::default(),
@@ -115,6 +116,9 @@ fn a_job(files_total: u32) -> JobRecord {
         no_progress_ms: 0,
         active_ms: 0,
         intent: None,
+        resumed: false,
+        headers_write_only: false,
+        active_at: UnixMillis(1),
     }
 }
 
@@ -123,6 +127,7 @@ fn insert(job: &JobRecord) -> Vec<Write> {
         remote_name: format!("http://127.0.0.1:8080/files/number-{i}.bin").parse().unwrap(),
         local_name: LocalName::new(format!("/nowhere/downloads/number-{i}.bin").into()).unwrap(),
         digest: None,
+        ranges: Vec::new(),
     };
     vec![
         Write::InsertJob { job: Box::new(job.clone()), headers: RequestHeaders::default() },

@@ -4,9 +4,7 @@
 use std::time::Duration;
 
 use backhaul::host::{Host, HostConfig, RetentionConfig};
-use backhaul::job::{
-    Direction, ErrorCode, EventKind, FileSpec, JobSpec, LocalName, Properties, RequestHeaders, SafeUrl,
-};
+use backhaul::job::{ErrorCode, EventKind, FileSpec, JobSpec, LocalName, Properties, SafeUrl};
 use backhaul::network::Network;
 use backhaul::policy::PolicyConfig;
 use backhaul::scheduler::{Command, SchedulerConfig};
@@ -62,11 +60,8 @@ impl Embedded {
             let host = Host::start(config).await.unwrap();
             let mut events = host.events();
             for (number, url) in urls.iter().enumerate() {
-                let files = vec![FileSpec {
-                    remote_name: SafeUrl::parse(url).unwrap(),
-                    local_name: LocalName::new(self.out(number).into()).unwrap(),
-                    digest: None,
-                }];
+                let local_name = LocalName::new(self.out(number).into()).unwrap();
+                let files = vec![FileSpec::new(SafeUrl::parse(url).unwrap(), local_name)];
                 let job = host.create(job(), files).await.unwrap();
                 host.command(Command::Resume(job.id)).await.unwrap();
             }
@@ -94,12 +89,8 @@ impl Embedded {
 fn job() -> JobSpec {
     JobSpec {
         display_name: "slow".into(),
-        owner: "uid:0".into(),
-        direction: Direction::Download,
         properties: Properties { auto_complete: true, minimum_retry_delay_ms: 0, ..Properties::default() },
-        labels: Vec::new(),
-        policies: Vec::new(),
-        headers: RequestHeaders::default(),
+        ..JobSpec::download("uid:0")
     }
 }
 

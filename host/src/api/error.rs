@@ -5,17 +5,12 @@ use http::{HeaderValue, StatusCode, header};
 
 use super::wire::{FieldProblem, Problem};
 use crate::host::CreateError;
-use crate::job::{ErrorCode, JobId, PropertyError};
+use crate::job::{ChangeError, ErrorCode, JobId, PropertyError};
 use crate::scheduler::CommandError;
 use crate::store::StoreError;
 
 /// The media type of RFC 9457.
 pub(super) const PROBLEM_TYPE: &str = "application/problem+json";
-
-/// BG_E_FILE_NOT_FOUND: the job has no such file.
-const FILE_NOT_FOUND: u32 = 0x8020_0012;
-/// BG_E_ERROR_INFORMATION_UNAVAILABLE: the job has no error object.
-const ERROR_INFORMATION_UNAVAILABLE: u32 = 0x8020_000F;
 
 /// A refusal. What it says goes to the client; secrets never get into it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -50,14 +45,13 @@ impl Refusal {
 
     /// BG_E_FILE_NOT_FOUND.
     pub(super) fn no_file(detail: impl Into<String>) -> Self {
-        Self { number: Some(FILE_NOT_FOUND), ..Self::new(StatusCode::NOT_FOUND, "file_not_found", detail) }
+        Self::with_code(StatusCode::NOT_FOUND, ErrorCode::FileNotFound, detail)
     }
 
     /// BG_E_ERROR_INFORMATION_UNAVAILABLE.
     pub(super) fn no_error(job: JobId) -> Self {
         let detail = format!("job {job} has no error object: it is neither in error nor in transient_error");
-        let refusal = Self::new(StatusCode::NOT_FOUND, "error_information_unavailable", detail);
-        Self { number: Some(ERROR_INFORMATION_UNAVAILABLE), ..refusal }
+        Self::with_code(StatusCode::NOT_FOUND, ErrorCode::ErrorInformationUnavailable, detail)
     }
 
     /// Fields whose values cannot be; each is named.
@@ -133,9 +127,19 @@ impl From<CommandError> for Refusal {
             CommandError::InvalidState(_) => Self::with_code(StatusCode::CONFLICT, ErrorCode::InvalidState, text),
             CommandError::Empty(_) => Self::with_code(StatusCode::CONFLICT, ErrorCode::Empty, text),
             CommandError::FileNotFound { .. } => Self::no_file(text),
-            CommandError::Property(PropertyError { field, allowed, given }) => {
+            CommandError::Change(ChangeError::Property(PropertyError { field, allowed, given })) => {
                 Self::field(format!("/{field}"), format!("must be {allowed}, not {given}"))
             }
+            CommandError::Change(ChangeError::ReadOnlyAfterResume(_)) => {
+                Self::with_code(StatusCode::CONFLICT, ErrorCode::ReadOnlyPropertyAfterResume, text)
+            }
+            CommandError::Change(ChangeError::ReadOnlyAfterAddFile(_)) => {
+                Self::with_code(StatusCode::CONFLICT, ErrorCode::ReadOnlyPropertyAfterAddfile, text)
+            }
+            CommandError::Change(ChangeError::DynamicNeedsForeground) | CommandError::Unsupported { .. } => {
+                Self::with_code(StatusCode::CONFLICT, ErrorCode::UnsupportedJobConfiguration, text)
+            }
+            CommandError::Limit(limit) => Self::with_code(StatusCode::CONFLICT, limit.code(), text),
             CommandError::Changed(job) => Self::precondition_failed(job),
             CommandError::RemotePrefix { .. } => Self::field("/to", text),
             // The job stays as it is, and complete can be called again once somebody has made room.

@@ -5,11 +5,13 @@ use std::path::PathBuf;
 
 use super::error::Refusal;
 use super::extract::escaped;
-use super::wire::{FieldProblem, JobPatch, NewFile, NewJob, PrefixReplacement, Seconds, parse_cost_flags};
+use super::wire::{FieldProblem, JobPatch, NewFile, NewJob, NotifyFlag, PrefixReplacement, Seconds, parse_cost_flags};
 use crate::job::{
-    Direction, FileSpec, JobChanges, JobSpec, LocalName, PolicyName, Properties, RequestHeaders, SafeUrl, limits,
+    Direction, FileRange, FileSpec, HeadersWriteOnly, JobChanges, JobSpec, LocalName, PolicyName, Properties,
+    RequestHeaders, SafeUrl, limits, ranges,
 };
 use crate::policy::contract::limits as contract;
+use crate::transfer::{check_all, request_header};
 
 /// Collects what is wrong with a request.
 #[derive(Debug, Default)]
@@ -45,6 +47,39 @@ impl Check {
                 format_args!("has {characters} characters; at most {} are allowed", limits::DISPLAY_NAME_CHARS_MAX),
             );
         }
+    }
+
+    pub(super) fn description(&mut self, description: &str) {
+        let characters = description.chars().count();
+        if characters > limits::DESCRIPTION_CHARS_MAX {
+            let allowed = limits::DESCRIPTION_CHARS_MAX;
+            self.refuse("/description", format_args!("has {characters} characters; at most {allowed} are allowed"));
+        }
+    }
+
+    fn maximum_download_size(&mut self, bytes: u64) -> Option<u64> {
+        if bytes == 0 {
+            self.refuse("/maximum_download_size", "must be at least 1; leave it out for no limit");
+        }
+        Some(bytes)
+    }
+
+    fn headers_write_only(&mut self, given: Option<bool>) -> Option<HeadersWriteOnly> {
+        if given == Some(false) {
+            self.refuse("/headers_write_only", "can only be set to true: there is no way back");
+        }
+        given.filter(|given| *given).map(|_| HeadersWriteOnly)
+    }
+
+    /// Request headers. Their values are not repeated: they may be credentials.
+    pub(super) fn headers(&mut self, headers: BTreeMap<String, String>) -> RequestHeaders {
+        let mut checked = RequestHeaders::default();
+        for (name, value) in headers {
+            let shown = name.get(..name.floor_char_boundary(100)).unwrap_or_default();
+            checked.0.extend(self.keep(format!("/headers/{}", escaped(shown)), request_header(&name, &value)));
+        }
+        self.keep("/headers", check_all(&checked));
+        checked
     }
 
     /// Milliseconds of a duration.
@@ -108,13 +143,15 @@ impl Check {
     /// Files at their place in the body.
     pub(super) fn files(&mut self, files: Vec<NewFile>) -> Vec<FileSpec> {
         let mut specs = Vec::with_capacity(files.len());
-        for (position, NewFile { remote_name, local_name, sha256 }) in files.into_iter().enumerate() {
+        for (position, NewFile { remote_name, local_name, sha256, ranges }) in files.into_iter().enumerate() {
             let field = |name: &str| format!("/files/{position}/{name}");
             let remote_name = self.keep(field("remote_name"), SafeUrl::parse(&remote_name));
             let local_name = self.keep(field("local_name"), LocalName::new(PathBuf::from(local_name)));
             let digest = sha256.map(|text| self.keep(field("sha256"), text.parse()));
+            let ranges: Vec<FileRange> = ranges.into_iter().map(FileRange::from).collect();
+            self.keep(field("ranges"), ranges::check(&ranges));
             if let (Some(remote_name), Some(local_name)) = (remote_name, local_name) {
-                specs.push(FileSpec { remote_name, local_name, digest: digest.flatten() });
+                specs.push(FileSpec { remote_name, local_name, digest: digest.flatten(), ranges });
             }
         }
         specs
@@ -132,6 +169,9 @@ pub(super) fn changes(patch: JobPatch) -> Result<JobChanges, Refusal> {
     if let Some(name) = &patch.display_name {
         check.display_name(name);
     }
+    if let Some(description) = &patch.description {
+        check.description(description);
+    }
     let changes = JobChanges {
         display_name: patch.display_name,
         priority: patch.priority,
@@ -143,6 +183,16 @@ pub(super) fn changes(patch: JobPatch) -> Result<JobChanges, Refusal> {
         auto_complete: patch.auto_complete,
         overwrite: patch.overwrite,
         labels: patch.labels.map(|labels| check.labels(labels)),
+        description: patch.description,
+        notify_flags: patch.notify_flags.as_deref().map(NotifyFlag::flags),
+        minimum_notification_interval_ms: check
+            .duration("/minimum_notification_interval", patch.minimum_notification_interval),
+        dynamic_content: patch.dynamic_content,
+        high_performance: patch.high_performance,
+        maximum_download_size: patch.maximum_download_size.map(|bytes| check.maximum_download_size(bytes)),
+        redirects: patch.redirects,
+        redirects_to_http: patch.redirects_to_http,
+        headers_write_only: check.headers_write_only(patch.headers_write_only),
     };
     check.done(changes)
 }
@@ -170,6 +220,7 @@ pub(super) fn new_job(new: NewJob, owner: String) -> Result<(JobSpec, Vec<FileSp
         check.refuse("/type", "only download is taken yet");
     }
     check.display_name(&new.display_name);
+    check.description(&new.description);
     let default = Properties::default();
     let properties = Properties {
         priority: new.priority,
@@ -186,18 +237,30 @@ pub(super) fn new_job(new: NewJob, owner: String) -> Result<(JobSpec, Vec<FileSp
         cost_flags: check.cost_flags(new.cost_flags.as_deref()).unwrap_or(default.cost_flags),
         auto_complete: new.auto_complete,
         overwrite: new.overwrite,
+        notify_flags: new.notify_flags.as_deref().map_or(default.notify_flags, NotifyFlag::flags),
+        minimum_notification_interval_ms: check
+            .duration("/minimum_notification_interval", new.minimum_notification_interval)
+            .unwrap_or(default.minimum_notification_interval_ms),
+        dynamic_content: new.dynamic_content,
+        high_performance: new.high_performance,
+        maximum_download_size: new.maximum_download_size.and_then(|bytes| check.maximum_download_size(bytes)),
+        redirects: new.redirects,
+        redirects_to_http: new.redirects_to_http,
     };
     let labels = check.labels(new.labels);
     let policies = check.policies(new.policies);
     let files = check.files(new.files);
+    let headers = check.headers(new.headers);
     let spec = JobSpec {
         display_name: new.display_name,
+        description: new.description,
         owner,
         direction: new.direction,
         properties,
         labels,
         policies,
-        headers: RequestHeaders::default(),
+        headers,
+        headers_write_only: new.headers_write_only,
     };
     check.done((spec, files))
 }

@@ -8,8 +8,8 @@ use crate::scheduler::WaitingOn;
 
 use super::error::hexadecimal;
 use super::wire::{
-    DecisionView, ErrorView, EventView, FileView, JobProgress, JobStateView, JobView, NetworkView, PolicyView, Seconds,
-    Time, WaitingOnView, cost_flags_text,
+    DecisionView, ErrorView, EventView, FileView, JobProgress, JobStateView, JobView, NetworkView, NotifyFlag,
+    PolicyView, Seconds, Time, WaitingOnView, cost_flags_text,
 };
 
 /// A job as it is reported: a final one as the store has it, any other with its gates.
@@ -53,6 +53,15 @@ impl Reported<'_> {
             overwrite: properties.overwrite,
             labels: record.labels.iter().cloned().collect(),
             policies: record.policies.iter().map(|policy| policy.0.clone()).collect(),
+            description: record.description.clone(),
+            notify_flags: NotifyFlag::words(properties.notify_flags),
+            minimum_notification_interval: Seconds::from_millis(properties.minimum_notification_interval_ms),
+            dynamic_content: properties.dynamic_content,
+            high_performance: properties.high_performance,
+            maximum_download_size: properties.maximum_download_size,
+            redirects: properties.redirects,
+            redirects_to_http: properties.redirects_to_http,
+            headers_write_only: record.headers_write_only,
             created_at: Time(record.created_at),
             modified_at: Time(record.modified_at),
             started_at: record.started_at.map(Time),

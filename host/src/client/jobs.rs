@@ -10,7 +10,7 @@ use crate::api::wire::{
     CompletedJob, DecisionPage, ErrorView, FilePage, FilePatch, FileView, JobPage, JobPatch, JobProgress, JobStateView,
     JobView, JobWhy, NewFile, NewFiles, NewJob, PrefixReplaced, PrefixReplacement,
 };
-use crate::job::{JobId, JobState, Priority};
+use crate::job::{JobId, JobState, Priority, Redirects};
 
 /// What makes a repeated creation the same one. The daemon answers the second with the job of the first.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -63,6 +63,16 @@ impl NewJob {
             resume: false,
             labels: std::collections::BTreeMap::new(),
             policies: Vec::new(),
+            description: String::new(),
+            notify_flags: None,
+            minimum_notification_interval: None,
+            dynamic_content: false,
+            high_performance: false,
+            maximum_download_size: None,
+            redirects: Redirects::default(),
+            redirects_to_http: false,
+            headers: std::collections::BTreeMap::new(),
+            headers_write_only: false,
         }
     }
 }

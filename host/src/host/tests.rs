@@ -26,18 +26,25 @@ async fn start(state_dir: &Path) -> Host {
 fn spec() -> JobSpec {
     JobSpec {
         display_name: "test".into(),
+        description: String::new(),
         owner: "uid:0".into(),
         direction: Direction::Download,
         properties: Properties::default(),
         labels: Vec::new(),
         policies: Vec::new(),
         headers: RequestHeaders::default(),
+        headers_write_only: false,
     }
 }
 
 fn files() -> Vec<FileSpec> {
     let remote_name = SafeUrl::parse("http://127.0.0.1:9/a").unwrap();
-    vec![FileSpec { remote_name, local_name: LocalName::new("/nowhere/a".into()).unwrap(), digest: None }]
+    vec![FileSpec {
+        remote_name,
+        local_name: LocalName::new("/nowhere/a".into()).unwrap(),
+        digest: None,
+        ranges: Vec::new(),
+    }]
 }
 
 fn key(key: &str, request: u8) -> Option<IdempotencyKey> {

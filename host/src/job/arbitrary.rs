@@ -11,9 +11,9 @@ use uuid::Uuid;
 
 use super::{
     AttemptNumber, AttemptSummary, CostFlags, DecisionId, Direction, ErrorCode, ErrorContext, Event, EventKind,
-    FailureClass, FileIndex, FileRecord, FileSpec, FileVersion, Integrity, Intent, JobChanges, JobError, JobId,
-    JobRecord, JobState, LocalName, PartIdentity, PolicyName, Priority, Properties, RequestHeaders, RestartReason,
-    RetryWait, SafeUrl, Sha256,
+    FailureClass, FileIndex, FileRange, FileRecord, FileSpec, FileVersion, HeadersWriteOnly, Integrity, Intent,
+    JobChanges, JobError, JobId, JobRecord, JobState, LocalName, NotifyFlags, PartIdentity, PolicyName, Priority,
+    Properties, Redirects, RequestHeaders, RestartReason, RetryWait, SafeUrl, Sha256, Validation,
 };
 use crate::clock::UnixMillis;
 
@@ -61,8 +61,13 @@ pub(crate) fn sha256() -> impl Strategy<Value = Sha256> {
 }
 
 pub(crate) fn file_spec() -> impl Strategy<Value = FileSpec> {
-    let fields = (safe_url(), local_name(), option::of(sha256()));
-    fields.prop_map(|(remote_name, local_name, digest)| FileSpec { remote_name, local_name, digest })
+    let range = (any::<u64>(), option::of(any::<u64>())).prop_map(|(offset, length)| FileRange { offset, length });
+    let fields = (safe_url(), local_name(), option::of(sha256()), vec(range, 0..3));
+    fields.prop_map(|(remote_name, local_name, digest, ranges)| FileSpec { remote_name, local_name, digest, ranges })
+}
+
+pub(crate) fn validation() -> impl Strategy<Value = Validation> {
+    prop_oneof![Just(Validation::Unset), Just(Validation::Valid), Just(Validation::Invalid)]
 }
 
 pub(crate) fn state() -> impl Strategy<Value = JobState> {
@@ -133,20 +138,39 @@ pub(crate) fn attempt_summary() -> impl Strategy<Value = AttemptSummary> {
     })
 }
 
+fn notify_flags() -> impl Strategy<Value = NotifyFlags> {
+    (0_u32..0x20).prop_filter_map("flags", NotifyFlags::from_bits)
+}
+
+fn redirects() -> impl Strategy<Value = Redirects> {
+    proptest::sample::select(&Redirects::ALL[..])
+}
+
 pub(crate) fn properties() -> impl Strategy<Value = Properties> {
-    let durations = (any::<u64>(), any::<u64>(), any::<u64>());
-    let rest = (1_u16..=64, any::<u32>(), any::<bool>(), any::<bool>());
-    (proptest::sample::select(&Priority::ALL[..]), durations, rest).prop_map(
-        |(priority, (retry_delay, no_progress, download_time), (parallel_files, cost_flags, complete, overwrite))| {
+    let durations = (any::<u64>(), any::<u64>(), any::<u64>(), any::<u64>());
+    let flags = any::<[bool; 5]>();
+    let rest = (1_u16..=64, any::<u32>(), notify_flags(), option::of(any::<u64>()), redirects());
+    (proptest::sample::select(&Priority::ALL[..]), durations, flags, rest).prop_map(
+        |(priority, durations, flags, rest)| {
+            let (minimum_retry_delay_ms, no_progress_timeout_ms, maximum_download_time_ms, interval_ms) = durations;
+            let [auto_complete, overwrite, dynamic_content, high_performance, redirects_to_http] = flags;
+            let (parallel_files, cost_flags, notify_flags, maximum_download_size, redirects) = rest;
             Properties {
                 priority,
-                minimum_retry_delay_ms: retry_delay,
-                no_progress_timeout_ms: no_progress,
-                maximum_download_time_ms: download_time,
+                minimum_retry_delay_ms,
+                no_progress_timeout_ms,
+                maximum_download_time_ms,
                 parallel_files,
                 cost_flags: CostFlags(cost_flags),
-                auto_complete: complete,
+                auto_complete,
                 overwrite,
+                notify_flags,
+                minimum_notification_interval_ms: interval_ms,
+                dynamic_content,
+                high_performance,
+                maximum_download_size,
+                redirects,
+                redirects_to_http,
             }
         },
     )
@@ -155,38 +179,57 @@ pub(crate) fn properties() -> impl Strategy<Value = Properties> {
 /// Within the limits, and small enough to be the same as before now and then.
 pub(crate) fn job_changes() -> impl Strategy<Value = JobChanges> {
     let millis = || option::of(0_u64..3);
+    let flag = || option::of(any::<bool>());
     let levels = option::of(proptest::sample::select(&Priority::ALL[..]));
-    let durations = (millis(), millis(), millis());
-    let rest = (option::of(1_u16..=64), option::of(0_u32..3), option::of(any::<bool>()), option::of(any::<bool>()));
-    (option::of(text()), levels, durations, rest, option::of(pairs())).prop_map(
-        |(display_name, priority, (retry_delay, no_progress, download_time), rest, labels)| {
-            let (parallel_files, cost_flags, auto_complete, overwrite) = rest;
+    let durations = (millis(), millis(), millis(), millis());
+    let numbers = (option::of(1_u16..=64), option::of(0_u32..3), option::of(option::of(1_u64..3)));
+    let flags = [flag(), flag(), flag(), flag(), flag()];
+    let rest = (option::of(notify_flags()), option::of(redirects()), option::of(Just(HeadersWriteOnly)));
+    let texts = (option::of(text()), option::of(text()), option::of(pairs()));
+    (texts, levels, durations, numbers, flags, rest).prop_map(
+        |(texts, priority, durations, numbers, flags, (notify_flags, redirects, headers_write_only))| {
+            let (display_name, description, labels) = texts;
+            let (minimum_retry_delay_ms, no_progress_timeout_ms, maximum_download_time_ms, interval_ms) = durations;
+            let (parallel_files, cost_flags, maximum_download_size) = numbers;
+            let [auto_complete, overwrite, dynamic_content, high_performance, redirects_to_http] = flags;
             JobChanges {
                 display_name,
                 priority,
-                minimum_retry_delay_ms: retry_delay,
-                no_progress_timeout_ms: no_progress,
-                maximum_download_time_ms: download_time,
+                minimum_retry_delay_ms,
+                no_progress_timeout_ms,
+                maximum_download_time_ms,
                 parallel_files,
                 cost_flags: cost_flags.map(CostFlags),
                 auto_complete,
                 overwrite,
                 labels,
+                description,
+                notify_flags,
+                minimum_notification_interval_ms: interval_ms,
+                dynamic_content,
+                high_performance,
+                maximum_download_size,
+                redirects,
+                redirects_to_http,
+                headers_write_only,
             }
         },
     )
 }
 
 pub(crate) fn job_record() -> impl Strategy<Value = JobRecord> {
-    let names = (job_id(), text(), text(), direction(), state(), properties(), pairs(), vec(policy_name(), 0..3));
-    let times = (time(), time(), [option::of(time()), option::of(time()), option::of(time()), option::of(time())]);
+    let names =
+        (job_id(), text(), [text(), text()], direction(), state(), properties(), pairs(), vec(policy_name(), 0..3));
+    let times =
+        (time(), time(), time(), [option::of(time()), option::of(time()), option::of(time()), option::of(time())]);
     let counts = (any::<[u32; 8]>(), any::<[u64; 5]>());
     let intent = prop_oneof![Just(None), Just(Some(Intent::Complete)), Just(Some(Intent::Cancel))];
     let retry = option::of((time(), any::<u64>()).prop_map(|(due_at, delay_ms)| RetryWait { due_at, delay_ms }));
-    let rest = (option::of(job_error()), vec(attempt_summary(), 0..4), retry, intent);
-    (names, times, counts, rest).prop_map(|(names, times, (small, large), (error, history, retry, intent))| {
-        let (id, owner, display_name, direction, state, properties, labels, policies) = names;
-        let (created_at, modified_at, [started_at, transferred_at, last_progress_at, last_recovery_at]) = times;
+    let rest = (option::of(job_error()), vec(attempt_summary(), 0..4), retry, intent, any::<[bool; 2]>());
+    (names, times, counts, rest).prop_map(|(names, times, (small, large), (error, history, retry, intent, flags))| {
+        let (id, owner, [display_name, description], direction, state, properties, labels, policies) = names;
+        let [resumed, headers_write_only] = flags;
+        let (created_at, modified_at, active_at, [started_at, transferred_at, last_progress_at, last_recovery_at]) = times;
         let [files_total, files_transferred, files_sized, error_count, failures_in_row, recoveries, attempt, decisions] =
             small;
         let [bytes_sized, bytes_transferred, progress_bytes, no_progress_ms, active_ms] = large;
@@ -194,6 +237,7 @@ pub(crate) fn job_record() -> impl Strategy<Value = JobRecord> {
             id,
             owner,
             display_name,
+            description,
             direction,
             state,
             properties,
@@ -222,6 +266,9 @@ pub(crate) fn job_record() -> impl Strategy<Value = JobRecord> {
             no_progress_ms,
             active_ms,
             intent,
+            resumed,
+            headers_write_only,
+            active_at,
         }
     })
 }
@@ -244,10 +291,10 @@ pub(crate) fn part_identity() -> impl Strategy<Value = PartIdentity> {
 pub(crate) fn file_record() -> impl Strategy<Value = FileRecord> {
     let numbers = (any::<u32>(), any::<u64>(), any::<u64>(), any::<u32>(), any::<bool>());
     let parts = (option::of(file_version()), option::of(vec(any::<u8>(), 0..104)), option::of(part_identity()));
-    let end = (integrity(), prop_oneof![Just((false, false)), Just((true, false)), Just((true, true))]);
+    let end = (integrity(), validation(), prop_oneof![Just((false, false)), Just((true, false)), Just((true, true))]);
     (file_spec(), numbers, parts, end).prop_map(|(spec, numbers, (version, hash_state, part), end)| {
         let (index, durable, high_water, restarts, repointed) = numbers;
-        let (integrity, (finished, published)) = end;
+        let (integrity, validation, (finished, published)) = end;
         FileRecord {
             index: FileIndex(index),
             remote_name: spec.remote_name,
@@ -263,6 +310,8 @@ pub(crate) fn file_record() -> impl Strategy<Value = FileRecord> {
             finished,
             published,
             integrity,
+            ranges: spec.ranges,
+            validation,
         }
     })
 }
@@ -289,6 +338,7 @@ pub(crate) fn event_kind() -> impl Strategy<Value = EventKind> {
         Just(EventKind::JobTransferred),
         any::<(u32, bool)>()
             .prop_map(|(files_published, partial)| EventKind::Acknowledged { files_published, partial }),
+        any::<u64>().prop_map(|inactive_seconds| EventKind::JobInactive { inactive_seconds }),
         any::<u32>().prop_map(|files_left| EventKind::Cancelled { files_left }),
         (any::<bool>(), text()).prop_map(|(connected, note)| EventKind::NetworkChanged { connected, note }),
     ];

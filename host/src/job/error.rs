@@ -105,6 +105,38 @@ pub enum ErrorCode {
     BlockedByCostTransferPolicy,
     /// BG_E_REMOTE_FILE_CHANGED.
     RemoteFileChanged,
+    /// BG_E_ERROR_INFORMATION_UNAVAILABLE.
+    ErrorInformationUnavailable,
+    /// BG_E_STRING_TOO_LONG.
+    StringTooLong,
+    /// BG_E_FILE_NOT_FOUND: the job has no such file.
+    FileNotFound,
+    /// BG_E_INVALID_RANGE.
+    InvalidRange,
+    /// BG_E_OVERLAPPING_RANGES.
+    OverlappingRanges,
+    /// BG_E_TOO_MANY_JOBS_PER_USER.
+    TooManyJobsPerUser,
+    /// BG_E_TOO_MANY_JOBS_PER_MACHINE.
+    TooManyJobsPerMachine,
+    /// BG_E_TOO_MANY_FILES_IN_JOB.
+    TooManyFilesInJob,
+    /// BG_E_TOO_MANY_RANGES_IN_FILE.
+    TooManyRangesInFile,
+    /// BG_E_READ_ONLY_PROPERTY_AFTER_ADDFILE.
+    ReadOnlyPropertyAfterAddfile,
+    /// BG_E_READ_ONLY_PROPERTY_AFTER_RESUME.
+    ReadOnlyPropertyAfterResume,
+    /// BG_E_MAX_DOWNLOAD_SIZE_INVALID_VALUE.
+    MaxDownloadSizeInvalidValue,
+    /// BG_E_MAX_DOWNLOAD_SIZE_LIMIT_REACHED.
+    MaxDownloadSizeLimitReached,
+    /// BG_E_UNSUPPORTED_JOB_CONFIGURATION.
+    UnsupportedJobConfiguration,
+    /// E_PENDING: the file is not finished yet.
+    Pending,
+    /// E_ACCESSDENIED.
+    AccessDenied,
     /// The bytes are not those of the digest.
     DigestMismatch,
     /// No space, or no quota, for the bytes.
@@ -153,6 +185,22 @@ impl ErrorCode {
             Self::MaxdownloadTimeout => 0x8020_0054,
             Self::BlockedByCostTransferPolicy => 0x8020_0059,
             Self::RemoteFileChanged => 0x8020_0073,
+            Self::ErrorInformationUnavailable => 0x8020_000F,
+            Self::StringTooLong => 0x8020_0021,
+            Self::FileNotFound => 0x8020_0029,
+            Self::InvalidRange => 0x8020_002B,
+            Self::OverlappingRanges => 0x8020_002C,
+            Self::TooManyJobsPerUser => 0x8020_0049,
+            Self::TooManyJobsPerMachine => 0x8020_0050,
+            Self::TooManyFilesInJob => 0x8020_0051,
+            Self::TooManyRangesInFile => 0x8020_0052,
+            Self::ReadOnlyPropertyAfterAddfile => 0x8020_0061,
+            Self::ReadOnlyPropertyAfterResume => 0x8020_0062,
+            Self::MaxDownloadSizeInvalidValue => 0x8020_0063,
+            Self::MaxDownloadSizeLimitReached => 0x8020_0064,
+            Self::UnsupportedJobConfiguration => 0x8020_0072,
+            Self::Pending => 0x8000_000A,
+            Self::AccessDenied => 0x8007_0005,
             Self::DigestMismatch => 0xA020_0001,
             Self::DiskFull => 0xA020_0002,
             Self::LocalFileExists => 0xA020_0003,
@@ -189,6 +237,22 @@ impl ErrorCode {
             Self::MaxdownloadTimeout => "maxdownload_timeout",
             Self::BlockedByCostTransferPolicy => "blocked_by_cost_transfer_policy",
             Self::RemoteFileChanged => "remote_file_changed",
+            Self::ErrorInformationUnavailable => "error_information_unavailable",
+            Self::StringTooLong => "string_too_long",
+            Self::FileNotFound => "file_not_found",
+            Self::InvalidRange => "invalid_range",
+            Self::OverlappingRanges => "overlapping_ranges",
+            Self::TooManyJobsPerUser => "too_many_jobs_per_user",
+            Self::TooManyJobsPerMachine => "too_many_jobs_per_machine",
+            Self::TooManyFilesInJob => "too_many_files_in_job",
+            Self::TooManyRangesInFile => "too_many_ranges_in_file",
+            Self::ReadOnlyPropertyAfterAddfile => "read_only_property_after_addfile",
+            Self::ReadOnlyPropertyAfterResume => "read_only_property_after_resume",
+            Self::MaxDownloadSizeInvalidValue => "max_download_size_invalid_value",
+            Self::MaxDownloadSizeLimitReached => "max_download_size_limit_reached",
+            Self::UnsupportedJobConfiguration => "unsupported_job_configuration",
+            Self::Pending => "pending",
+            Self::AccessDenied => "access_denied",
             Self::DigestMismatch => "digest_mismatch",
             Self::DiskFull => "disk_full",
             Self::LocalFileExists => "local_file_exists",

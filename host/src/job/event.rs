@@ -65,6 +65,11 @@ pub enum EventKind {
         /// What it changed, in words, redacted.
         changes: Vec<String>,
     },
+    /// Nothing has moved, and no client has done anything, for as long as the inactivity timeout allows: the job is being cancelled.
+    JobInactive {
+        /// Seconds.
+        inactive_seconds: u64,
+    },
     /// The last file is done.
     JobTransferred,
     /// The job is in ERROR.
@@ -126,7 +131,7 @@ pub enum EventKind {
 
 impl EventKind {
     /// The names of all kinds, as they stand in JSON.
-    pub const NAMES: [&str; 15] = [
+    pub const NAMES: [&str; 16] = [
         "job_created",
         "job_modified",
         "state_changed",
@@ -134,6 +139,7 @@ impl EventKind {
         "file_restarted",
         "attempt_failed",
         "recovered",
+        "job_inactive",
         "job_transferred",
         "job_error",
         "acknowledged",
@@ -155,6 +161,7 @@ impl EventKind {
             Self::FileRestarted { .. } => "file_restarted",
             Self::AttemptFailed { .. } => "attempt_failed",
             Self::Recovered { .. } => "recovered",
+            Self::JobInactive { .. } => "job_inactive",
             Self::JobTransferred => "job_transferred",
             Self::JobError { .. } => "job_error",
             Self::Acknowledged { .. } => "acknowledged",

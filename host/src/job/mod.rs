@@ -12,21 +12,25 @@ mod filter;
 mod id;
 mod idempotency;
 mod properties;
+pub mod ranges;
 mod record;
 mod remote_name;
 mod spec;
 mod state;
 
-pub use changes::JobChanges;
+pub use changes::{ChangeError, HeadersWriteOnly, JobChanges};
 pub use digest::{DigestError, Sha256};
 pub use error::{ErrorCode, ErrorContext, Failure, FailureClass, JobError, Phase, ResponseHeaders};
 pub use event::{Event, EventKind, RestartReason};
 pub use filter::{EventFilter, JobFilter};
 pub use id::{AttemptNumber, DecisionId, FileIndex, JobId, PolicyName, StoreId, StoreIdError, part_file_name};
 pub use idempotency::IdempotencyKey;
-pub use properties::{CostFlags, CostState, Direction, Priority, Properties, PropertyError, limits};
+pub use properties::{
+    CostFlags, CostState, Direction, NotifyFlags, Priority, Properties, PropertyError, Redirects, limits,
+};
 pub use record::{
-    AttemptSummary, FileRecord, FileSummary, FileVersion, Integrity, Intent, JobRecord, PartIdentity, RetryWait,
+    AttemptSummary, FileRange, FileRecord, FileSummary, FileVersion, Integrity, Intent, JobRecord, PartIdentity,
+    RetryWait, Validation,
 };
 pub use remote_name::{Origin, RemoteNameError, SafeUrl};
 pub use spec::{FileSpec, JobSpec, LocalName, LocalNameError, RequestHeaders};

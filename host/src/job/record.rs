@@ -17,6 +17,8 @@ pub struct JobRecord {
     pub owner: String,
     /// For people.
     pub display_name: String,
+    /// For people as well, longer.
+    pub description: String,
     /// Which way the bytes go.
     pub direction: Direction,
     /// The stored state. A waiting job's *reported* state depends on the gates as well (design.md section 2).
@@ -73,6 +75,12 @@ pub struct JobRecord {
     pub active_ms: u64,
     /// What was begun and must be finished by whoever starts next.
     pub intent: Option<Intent>,
+    /// It was resumed at least once: some properties can be set only before that.
+    pub resumed: bool,
+    /// Its request headers are shown to nobody any more, for good.
+    pub headers_write_only: bool,
+    /// When a client last did something to it, or it last made progress: what the inactivity timeout counts from (bits.md 3.1).
+    pub active_at: UnixMillis,
 }
 
 impl JobRecord {
@@ -206,6 +214,32 @@ pub struct FileRecord {
     pub published: bool,
     /// What stands behind its bytes.
     pub integrity: Integrity,
+    /// The parts of the remote file that make up the local one, in this order, one after the other; empty: all of it.
+    pub ranges: Vec<FileRange>,
+    /// What the client found when it looked at the finished file; not kept over a restart of the file.
+    pub validation: Validation,
+}
+
+/// A part of a remote file: BG_FILE_RANGE (bits.md 8.6).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct FileRange {
+    /// Where it begins.
+    pub offset: u64,
+    /// Bytes, at least 1; none: to the end of the file (BG_LENGTH_TO_EOF).
+    pub length: Option<u64>,
+}
+
+/// BG_FILE's validation state (bits.md 8.7).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Validation {
+    /// Nobody has said.
+    #[default]
+    Unset,
+    /// The client says that it is as it should be.
+    Valid,
+    /// The client says that it is not: it is fetched again after resume.
+    Invalid,
 }
 
 /// What the scheduler and the policies are told of one file: the worker that has its record makes it.

@@ -7,7 +7,7 @@ use std::path::{Component, Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use super::{Direction, PolicyName, Properties, SafeUrl, Sha256};
+use super::{Direction, FileRange, PolicyName, Properties, SafeUrl, Sha256};
 
 /// An absolute, normal path of a file: no `..`, no NUL, a last component that can be a file's name.
 ///
@@ -117,6 +117,16 @@ pub struct FileSpec {
     pub local_name: LocalName,
     /// What its bytes must hash to.
     pub digest: Option<Sha256>,
+    /// The parts of the remote file that make up the local one; empty: all of it. See [`super::ranges`].
+    pub ranges: Vec<FileRange>,
+}
+
+impl FileSpec {
+    /// A whole file, of which no digest is known.
+    #[must_use]
+    pub const fn new(remote_name: SafeUrl, local_name: LocalName) -> Self {
+        Self { remote_name, local_name, digest: None, ranges: Vec::new() }
+    }
 }
 
 /// A job as a client asks for it.
@@ -124,6 +134,8 @@ pub struct FileSpec {
 pub struct JobSpec {
     /// For people; at most [`super::limits::DISPLAY_NAME_CHARS_MAX`] characters.
     pub display_name: String,
+    /// For people; at most [`super::limits::DESCRIPTION_CHARS_MAX`] characters.
+    pub description: String,
     /// Who owns it: `uid:<number>`, or a token's subject.
     pub owner: String,
     /// Which way the bytes go.
@@ -136,6 +148,26 @@ pub struct JobSpec {
     pub policies: Vec<PolicyName>,
     /// Request headers, sent to the origin of the file's own remote name only, and dropped once one is pointed at another origin. Secret.
     pub headers: RequestHeaders,
+    /// The headers are shown to nobody.
+    pub headers_write_only: bool,
+}
+
+impl JobSpec {
+    /// A download with every property at its default.
+    #[must_use]
+    pub fn download(owner: impl Into<String>) -> Self {
+        Self {
+            display_name: String::new(),
+            description: String::new(),
+            owner: owner.into(),
+            direction: Direction::Download,
+            properties: Properties::default(),
+            labels: Vec::new(),
+            policies: Vec::new(),
+            headers: RequestHeaders::default(),
+            headers_write_only: false,
+        }
+    }
 }
 
 /// Headers that a client sets for the requests of a job. Their values may be credentials: `Debug` shows names only.

@@ -1,5 +1,6 @@
 //! The settings of the scheduler, each with its unit, its default and the reason for it.
 
+use super::limits::Limits;
 use crate::policy::contract::limits;
 
 /// What an operator can set of the scheduler. `Default` is the daemon's; see [`SchedulerConfig::for_one_job`].
@@ -48,6 +49,13 @@ pub struct SchedulerConfig {
     pub final_jobs_kept: usize,
     /// Timers handled in one step: as many as questions.
     pub timers_batch: u32,
+    /// Milliseconds without progress and without a client, after which a job is cancelled. 90 days, as in BITS.
+    pub inactivity_timeout_ms: u64,
+    /// Milliseconds that a job is given after each start, however long it seems to have been inactive: a clock that was wrong while the
+    /// host was down must not cancel it. A day: time for whoever looks after the machine to notice.
+    pub inactivity_grace_ms: u64,
+    /// How many jobs, files and ranges there may be.
+    pub limits: Limits,
 }
 
 impl Default for SchedulerConfig {
@@ -73,6 +81,9 @@ impl Default for SchedulerConfig {
             recoveries_per_job: 100,
             final_jobs_kept: 1_024,
             timers_batch: 256,
+            inactivity_timeout_ms: 7_776_000_000,
+            inactivity_grace_ms: 86_400_000,
+            limits: Limits::default(),
         }
     }
 }

@@ -142,7 +142,12 @@ impl Core {
             return;
         }
         let mut job = Box::new(Job::new(record));
+        // One of a version that did not say so was resumed if it ever ran.
+        job.record.resumed |= job.record.started_at.is_some();
         self.board.changed.insert(id);
+        self.board.count_in(&job.record.owner);
+        let inactive_ms = self.board.now.wall.since(job.record.active_at);
+        self.board.watch_activity(&mut job, inactive_ms);
         if self.board.stage != Stage::Loading {
             self.board.take_up(&mut job);
         }

@@ -2,12 +2,13 @@
 
 use std::sync::Arc;
 
+use super::limits::LimitReached;
 use super::step::Question;
 use crate::clock::UnixMillis;
 use crate::job::{
-    AttemptNumber, ErrorCode, Failure, FileIndex, FileSpec, FileSummary, FileVersion, IdempotencyKey,
+    AttemptNumber, ChangeError, ErrorCode, Failure, FileIndex, FileSpec, FileSummary, FileVersion, IdempotencyKey,
     IllegalTransition, Integrity, JobChanges, JobError, JobId, JobRecord, JobSpec, Origin, PartIdentity, PolicyName,
-    PropertyError, SafeUrl,
+    PropertyError, RequestHeaders, SafeUrl,
 };
 use crate::network::Network;
 use crate::policy::contract;
@@ -121,6 +122,13 @@ pub enum Command {
         /// What they shall begin with. Secret as well.
         to: String,
     },
+    /// Other request headers for the job, in place of all that it has. In force from the next attempt.
+    SetHeaders {
+        /// Which job.
+        job: JobId,
+        /// All of them, within their limits. Secret.
+        headers: RequestHeaders,
+    },
     /// Change properties. Legal in every state that is not final; takes effect at once, but for what only the next attempt looks at.
     Modify {
         /// Which job.
@@ -199,9 +207,20 @@ pub enum CommandError {
         /// Which file it does not have.
         file: FileIndex,
     },
-    /// A property is out of its limits.
+    /// A property is out of its limits, or cannot be set any more.
     #[error(transparent)]
-    Property(#[from] PropertyError),
+    Change(#[from] ChangeError),
+    /// BG_E_UNSUPPORTED_JOB_CONFIGURATION.
+    #[error("job {job} cannot be so: {what}")]
+    Unsupported {
+        /// Which job.
+        job: JobId,
+        /// What does not go together.
+        what: &'static str,
+    },
+    /// A limit on jobs, files or ranges.
+    #[error(transparent)]
+    Limit(#[from] LimitReached),
     /// The job is not as the caller saw it.
     #[error("job {0} has changed meanwhile; read it again")]
     Changed(JobId),
@@ -402,6 +421,12 @@ pub struct WaitingOn {
     pub policy: Option<PolicyName>,
     /// The code that the job's reported error has meanwhile, if the gate makes it TRANSIENT_ERROR.
     pub error: Option<ErrorCode>,
+}
+
+impl From<PropertyError> for CommandError {
+    fn from(error: PropertyError) -> Self {
+        Self::Change(error.into())
+    }
 }
 
 impl Reply {

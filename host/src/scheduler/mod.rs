@@ -15,6 +15,7 @@ pub mod core;
 pub(crate) mod driver;
 mod gates;
 mod input;
+mod limits;
 mod origins;
 mod queue;
 mod step;
@@ -23,6 +24,7 @@ mod timers;
 pub use self::core::Core;
 pub use self::driver::RetentionConfig;
 pub use config::SchedulerConfig;
+pub use limits::{LimitReached, Limits};
 
 pub use input::{
     Admission, AdmitAnswer, Answer, Because, Begin, Command, CommandError, FileProgress, Input, PrefixOutcome,

@@ -24,6 +24,8 @@ pub(super) enum TimerKind {
     Origin,
     /// The condition that a job waits for is to be looked at.
     Gate,
+    /// Nothing has happened to the job for too long, unless something has since this was set.
+    Inactivity,
 }
 
 /// All timers, in the order in which they are due.

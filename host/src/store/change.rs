@@ -1,6 +1,6 @@
 //! What a change does to a file's record. Pure.
 
-use crate::job::{FileIndex, FileRecord, FileSpec, Integrity};
+use crate::job::{FileIndex, FileRecord, FileSpec, Integrity, Validation};
 use crate::scheduler::{FileChange, FileProgress};
 
 /// A file that was just added.
@@ -20,6 +20,8 @@ pub(super) fn planned(index: FileIndex, spec: FileSpec) -> FileRecord {
         finished: false,
         published: false,
         integrity: Integrity::default(),
+        ranges: spec.ranges,
+        validation: Validation::Unset,
     }
 }
 
@@ -46,6 +48,7 @@ pub(super) fn apply(file: &mut FileRecord, change: FileChange) {
             file.finished = false;
             file.published = false;
             file.integrity = Integrity::default();
+            file.validation = Validation::Unset;
         }
         FileChange::RemoteName(remote_name) => {
             file.repointed = file.version.is_some();
@@ -145,8 +148,8 @@ mod tests {
         fn a_restarted_file_is_as_new_but_for_the_count(before in file_record()) {
             let mut after = before.clone();
             apply(&mut after, FileChange::Restarted);
-            let FileRecord { remote_name, local_name, digest, .. } = before;
-            let spec = FileSpec { remote_name, local_name, digest };
+            let FileRecord { remote_name, local_name, digest, ranges, .. } = before;
+            let spec = FileSpec { remote_name, local_name, digest, ranges };
             let new = FileRecord { restarts: before.restarts.saturating_add(1), ..planned(before.index, spec) };
             prop_assert_eq!(after, new);
         }

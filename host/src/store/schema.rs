@@ -4,6 +4,7 @@
 //! |---|---|---|
 //! | 1 | 0.1.0 | jobs, headers, files, journal, decisions, memos |
 //! | 2 | 0.2.0 | idempotency keys; what is being removed; final jobs by id and age; the override of the network in `meta` |
+//! | 3 | 0.3.0 | the other properties of BITS; ranges and validation of files; heads of responses |
 
 use rusqlite_migration::{M, Migrations};
 
@@ -17,7 +18,11 @@ pub(super) struct Schema {
 impl Schema {
     /// What this program knows.
     pub(super) fn current() -> Self {
-        Self::of(vec![M::up(include_str!("sql/0001_initial.sql")), M::up(include_str!("sql/0002_host_api.sql"))])
+        Self::of(vec![
+            M::up(include_str!("sql/0001_initial.sql")),
+            M::up(include_str!("sql/0002_host_api.sql")),
+            M::up(include_str!("sql/0003_job_model.sql")),
+        ])
     }
 
     pub(super) fn of(migrations: Vec<M<'static>>) -> Self {

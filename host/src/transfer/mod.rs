@@ -29,6 +29,7 @@ mod publish;
 mod pump;
 mod rate_limit;
 mod redirect;
+mod request_header;
 mod resume;
 mod retry_after;
 mod settings;
@@ -43,5 +44,8 @@ pub use client::is_reserved_header;
 pub use context::{Control, ReportSender, TransferContext};
 pub use error::TransferError;
 pub use progress::{FileSnapshot, ProgressCell, ProgressSnapshot};
+pub use request_header::{HeaderError, check_all, request_header};
 pub use settings::TransferSettings;
 pub use worker::run;
+
+pub(crate) use request_header::parse_all;

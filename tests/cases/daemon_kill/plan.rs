@@ -100,6 +100,7 @@ impl World {
             remote_name: format!("{}{name}", self.base_url),
             local_name: format!("{}/{name}", self.out),
             sha256: content.seed.is_multiple_of(2).then(|| content.sha256()),
+            ranges: Vec::new(),
         }
     }
 

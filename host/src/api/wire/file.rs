@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::strict;
-use crate::job::Integrity;
+use crate::job::{FileRange, Integrity};
 
 /// A file to be fetched.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -25,6 +25,35 @@ pub struct NewFile {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(pattern = "^[0-9A-Fa-f]{64}$")]
     pub sha256: Option<String>,
+    /// The parts of the remote file that make up the local one, in this order, one after the other; all of it if left out. They may not
+    /// overlap.
+    #[serde(default, deserialize_with = "strict::objects", skip_serializing_if = "Vec::is_empty")]
+    pub ranges: Vec<RangeView>,
+}
+
+/// A part of a remote file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RangeView {
+    /// Where it begins, in bytes.
+    #[serde(deserialize_with = "strict::whole")]
+    pub offset: u64,
+    /// Bytes, at least 1; to the end of the file if left out.
+    #[serde(default, deserialize_with = "strict::optional_whole")]
+    #[schema(minimum = 1)]
+    pub length: Option<u64>,
+}
+
+impl From<FileRange> for RangeView {
+    fn from(FileRange { offset, length }: FileRange) -> Self {
+        Self { offset, length }
+    }
+}
+
+impl From<RangeView> for FileRange {
+    fn from(RangeView { offset, length }: RangeView) -> Self {
+        Self { offset, length }
+    }
 }
 
 /// Files to be added to a job.

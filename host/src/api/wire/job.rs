@@ -7,7 +7,7 @@ use utoipa::ToSchema;
 use utoipa::openapi::schema::{Object, ObjectBuilder, Schema, SchemaType, Type};
 
 use super::{NewFile, Seconds, Time, strict};
-use crate::job::{Direction, ErrorContext, JobId, JobState, Priority, limits};
+use crate::job::{Direction, ErrorContext, JobId, JobState, NotifyFlags, Priority, Redirects, limits};
 use crate::policy::contract::limits::{ATTRIBUTE_KEY_BYTES_MAX, ATTRIBUTE_VALUE_BYTES_MAX};
 
 /// What can be created.
@@ -78,6 +78,101 @@ pub struct NewJob {
     #[serde(default)]
     #[schema(max_items = 8)]
     pub policies: Vec<String>,
+    /// For people, at most 1,024 characters.
+    #[serde(default)]
+    #[schema(max_length = 1024)]
+    pub description: String,
+    /// Which notifications are delivered; `job_transferred` and `job_error` if left out. With `disable` none is, whatever else is named.
+    #[serde(default, deserialize_with = "strict::optional_words", skip_serializing_if = "Option::is_none")]
+    pub notify_flags: Option<Vec<NotifyFlag>>,
+    /// Between two notifications of changes and of progress; 0.5 if left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub minimum_notification_interval: Option<Seconds>,
+    /// What the origins serve has no size, or is another each time: it is fetched in one go, and from its begin after each interruption.
+    /// Such a job runs at the level `foreground` only, and its files have no ranges.
+    #[serde(default)]
+    pub dynamic_content: bool,
+    /// No progress is made durable while a file is moved: after a crash it begins again. For many small files.
+    #[serde(default)]
+    pub high_performance: bool,
+    /// Bytes that all files together may have, at least 1; no limit if left out.
+    #[serde(default, deserialize_with = "strict::optional_whole", skip_serializing_if = "Option::is_none")]
+    #[schema(minimum = 1)]
+    pub maximum_download_size: Option<u64>,
+    /// What happens at a redirect; `allow` if left out.
+    #[serde(default, deserialize_with = "strict::word")]
+    #[schema(example = "allow")]
+    pub redirects: Redirects,
+    /// Redirects may lead from https to http.
+    #[serde(default)]
+    pub redirects_to_http: bool,
+    /// Request headers for the origins of the job's files; at most 100, with all lines together 16 KiB. They are dropped once a file is
+    /// pointed at another origin.
+    #[serde(default)]
+    #[schema(schema_with = headers_schema)]
+    pub headers: BTreeMap<String, String>,
+    /// The values of the headers are shown to nobody, for good.
+    #[serde(default)]
+    pub headers_write_only: bool,
+}
+
+/// BG_NOTIFY_*: what a notification can be about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum NotifyFlag {
+    /// The job became TRANSFERRED.
+    JobTransferred,
+    /// The job went into ERROR.
+    JobError,
+    /// None is delivered.
+    Disable,
+    /// The job was changed, or has made progress.
+    JobModification,
+    /// A file is whole.
+    FileTransferred,
+}
+
+impl NotifyFlag {
+    const ALL: [Self; 5] =
+        [Self::JobTransferred, Self::JobError, Self::Disable, Self::JobModification, Self::FileTransferred];
+
+    const fn flag(self) -> NotifyFlags {
+        match self {
+            Self::JobTransferred => NotifyFlags::JOB_TRANSFERRED,
+            Self::JobError => NotifyFlags::JOB_ERROR,
+            Self::Disable => NotifyFlags::DISABLE,
+            Self::JobModification => NotifyFlags::JOB_MODIFICATION,
+            Self::FileTransferred => NotifyFlags::FILE_TRANSFERRED,
+        }
+    }
+
+    /// The flags as the host has them.
+    pub(crate) fn flags(words: &[Self]) -> NotifyFlags {
+        words.iter().fold(NotifyFlags::NONE, |flags, word| flags.with(word.flag()))
+    }
+
+    /// The flags in words.
+    pub(crate) fn words(flags: NotifyFlags) -> Vec<Self> {
+        Self::ALL.into_iter().filter(|word| flags.contains(word.flag())).collect()
+    }
+}
+
+/// Request headers in place of those that a job has.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct JobHeaders {
+    /// All of them.
+    #[schema(schema_with = headers_schema)]
+    pub headers: BTreeMap<String, String>,
+}
+
+/// The request headers of a job.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct JobHeadersView {
+    /// By name; a value is `null` where the headers are write-only.
+    pub headers: BTreeMap<String, Option<String>>,
+    /// Values are shown to nobody.
+    pub write_only: bool,
 }
 
 /// What can be changed of a job. What is left out stays.
@@ -121,6 +216,36 @@ pub struct JobPatch {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(schema_with = optional_labels_schema)]
     pub labels: Option<BTreeMap<String, String>>,
+    /// As at creation.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(max_length = 1024)]
+    pub description: Option<String>,
+    /// As at creation; all of them.
+    #[serde(deserialize_with = "strict::optional_words", skip_serializing_if = "Option::is_none")]
+    pub notify_flags: Option<Vec<NotifyFlag>>,
+    /// As at creation.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub minimum_notification_interval: Option<Seconds>,
+    /// As at creation; only before the first resume.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub dynamic_content: Option<bool>,
+    /// As at creation; only before the job has files.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub high_performance: Option<bool>,
+    /// As at creation; only before the first resume.
+    #[serde(deserialize_with = "strict::optional_whole", skip_serializing_if = "Option::is_none")]
+    #[schema(minimum = 1)]
+    pub maximum_download_size: Option<u64>,
+    /// As at creation; from the next attempt on.
+    #[serde(deserialize_with = "strict::optional_word", skip_serializing_if = "Option::is_none")]
+    #[schema(example = "report")]
+    pub redirects: Option<Redirects>,
+    /// As at creation; from the next attempt on.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub redirects_to_http: Option<bool>,
+    /// `true`: the values of the headers are shown to nobody any more. There is no way back.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub headers_write_only: Option<bool>,
 }
 
 /// A job as of the last commit that changed it. Its entity tag changes with it.
@@ -162,6 +287,25 @@ pub struct JobView {
     pub labels: BTreeMap<String, String>,
     /// Policies of its own, after the assigned ones.
     pub policies: Vec<String>,
+    /// For people.
+    pub description: String,
+    /// Which notifications are delivered.
+    pub notify_flags: Vec<NotifyFlag>,
+    /// Between two notifications of changes and of progress.
+    pub minimum_notification_interval: Seconds,
+    /// What the origins serve is fetched in one go.
+    pub dynamic_content: bool,
+    /// No progress is made durable while a file is moved.
+    pub high_performance: bool,
+    /// Bytes that all files together may have.
+    pub maximum_download_size: Option<u64>,
+    /// What happens at a redirect.
+    #[schema(example = "allow")]
+    pub redirects: Redirects,
+    /// Redirects may lead from https to http.
+    pub redirects_to_http: bool,
+    /// The values of its request headers are shown to nobody.
+    pub headers_write_only: bool,
     /// When it was created.
     pub created_at: Time,
     /// When anything of it last changed.
@@ -213,6 +357,24 @@ pub struct WaitingOnView {
     pub until: Option<Time>,
     /// The policy that holds it, if one does.
     pub policy: Option<String>,
+}
+
+fn headers_schema() -> Object {
+    let name = ObjectBuilder::new()
+        .schema_type(Type::String)
+        .pattern(Some("^[!#$%&'*+.^_`|~0-9A-Za-z-]+$"))
+        .max_length(Some(limits::HEADER_NAME_BYTES_MAX));
+    let value = ObjectBuilder::new()
+        .schema_type(Type::String)
+        .pattern(Some("^[\\t -~]*$"))
+        .max_length(Some(limits::HEADER_VALUE_BYTES_MAX));
+    ObjectBuilder::new()
+        .schema_type(Type::Object)
+        .description(Some("Request headers by name. Those that Backhaul sets itself, such as Range, are refused."))
+        .property_names(Some(name.build()))
+        .additional_properties(Some(Schema::Object(value.build())))
+        .max_properties(Some(limits::HEADERS_MAX))
+        .build()
 }
 
 fn labels_schema() -> Object {

@@ -16,10 +16,11 @@ mod strict;
 
 pub use self::cost::{CostFlagsError, cost_flags_text, parse_cost_flags};
 pub use self::event::{EventPage, EventView, ProgressEvent};
-pub use self::file::{FilePage, FilePatch, FileView, NewFile, NewFiles};
+pub use self::file::{FilePage, FilePatch, FileView, NewFile, NewFiles, RangeView};
 pub use self::job::{
-    CompletedJob, DecisionPage, DecisionView, ErrorView, FileProgressView, JobPage, JobPatch, JobProgress,
-    JobStateView, JobView, JobWhy, NewJob, PrefixReplaced, PrefixReplacement, WaitingOnView,
+    CompletedJob, DecisionPage, DecisionView, ErrorView, FileProgressView, JobHeaders, JobHeadersView, JobPage,
+    JobPatch, JobProgress, JobStateView, JobView, JobWhy, NewJob, NotifyFlag, PrefixReplaced, PrefixReplacement,
+    WaitingOnView,
 };
 pub use self::network::{Health, NetworkOverride, NetworkView, PolicyView};
 pub use self::problem::{FieldProblem, Problem};

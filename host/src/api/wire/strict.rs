@@ -51,42 +51,80 @@ pub(super) fn optional_word<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
     word.map(|word| T::deserialize(CowStrDeserializer::new(word))).transpose()
 }
 
-/// A whole number, or null. JSON knows one kind of number: 20.0 is as whole as 20.
-pub(super) fn optional_whole<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u16>, D::Error> {
-    Ok(Option::<Whole>::deserialize(deserializer)?.map(|Whole(number)| number))
+/// A list of words, or null.
+pub(super) fn optional_words<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
+    deserializer: D,
+) -> Result<Option<Vec<T>>, D::Error> {
+    let words = Option::<Vec<Word<T>>>::deserialize(deserializer)?;
+    Ok(words.map(|words| words.into_iter().map(|Word(word)| word).collect()))
 }
 
-struct Whole(u16);
+struct Word<T>(T);
 
-impl<'de> Deserialize<'de> for Whole {
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for Word<T> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_u16(WholeVisitor).map(Self)
+        word(deserializer).map(Self)
     }
 }
 
-struct WholeVisitor;
+/// A whole number. JSON knows one kind of number: 20.0 is as whole as 20.
+pub(super) fn whole<'de, D: Deserializer<'de>, T: WholeNumber>(deserializer: D) -> Result<T, D::Error> {
+    Whole::deserialize(deserializer).map(|Whole(number)| number)
+}
 
-impl Visitor<'_> for WholeVisitor {
-    type Value = u16;
+/// A whole number, or null.
+pub(super) fn optional_whole<'de, D: Deserializer<'de>, T: WholeNumber>(
+    deserializer: D,
+) -> Result<Option<T>, D::Error> {
+    Ok(Option::<Whole<T>>::deserialize(deserializer)?.map(|Whole(number)| number))
+}
+
+/// What can be a whole number here, with its largest value.
+pub(super) trait WholeNumber: TryFrom<u64> {
+    const LARGEST: u64;
+}
+
+impl WholeNumber for u16 {
+    const LARGEST: u64 = Self::MAX as u64;
+}
+
+impl WholeNumber for u64 {
+    const LARGEST: Self = Self::MAX;
+}
+
+struct Whole<T>(T);
+
+impl<'de, T: WholeNumber> Deserialize<'de> for Whole<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_u64(WholeVisitor(PhantomData)).map(Self)
+    }
+}
+
+struct WholeVisitor<T>(PhantomData<T>);
+
+impl<T: WholeNumber> Visitor<'_> for WholeVisitor<T> {
+    type Value = T;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "a whole number, 0 to {}", u16::MAX)
+        write!(f, "a whole number, 0 to {}", T::LARGEST)
     }
 
-    fn visit_u64<E: Error>(self, number: u64) -> Result<u16, E> {
-        u16::try_from(number).map_err(|_| E::invalid_value(Unexpected::Unsigned(number), &self))
+    fn visit_u64<E: Error>(self, number: u64) -> Result<T, E> {
+        T::try_from(number).map_err(|_| E::invalid_value(Unexpected::Unsigned(number), &self))
     }
 
-    fn visit_i64<E: Error>(self, number: i64) -> Result<u16, E> {
-        u16::try_from(number).map_err(|_| E::invalid_value(Unexpected::Signed(number), &self))
+    fn visit_i64<E: Error>(self, number: i64) -> Result<T, E> {
+        let whole = u64::try_from(number).ok().and_then(|number| T::try_from(number).ok());
+        whole.ok_or_else(|| E::invalid_value(Unexpected::Signed(number), &self))
     }
 
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "the range is checked before")]
-    fn visit_f64<E: Error>(self, number: f64) -> Result<u16, E> {
-        if number.fract() == 0.0 && (0.0..=f64::from(u16::MAX)).contains(&number) {
-            return Ok(number as u16);
-        }
-        Err(E::invalid_value(Unexpected::Float(number), &self))
+    fn visit_f64<E: Error>(self, number: f64) -> Result<T, E> {
+        /// Beyond that not every whole number is a double, and what was meant is not known.
+        const EXACT_MAX: f64 = 9_007_199_254_740_992.0;
+        let is_whole = number.fract() == 0.0 && (0.0..=EXACT_MAX).contains(&number);
+        let whole = is_whole.then_some(number as u64).and_then(|number| T::try_from(number).ok());
+        whole.ok_or_else(|| E::invalid_value(Unexpected::Float(number), &self))
     }
 }
 

@@ -102,7 +102,12 @@ fn on_the_wire(files: &[FileSpec]) -> Result<Vec<NewFile>, Failure> {
             ))
         })?;
         let remote_name = file.remote_name.expose().as_str().to_owned();
-        Ok(NewFile { remote_name, local_name, sha256: file.digest.map(|digest| digest.to_string()) })
+        Ok(NewFile {
+            remote_name,
+            local_name,
+            sha256: file.digest.map(|digest| digest.to_string()),
+            ranges: Vec::new(),
+        })
     };
     files.iter().map(file).collect()
 }

@@ -25,7 +25,7 @@ pub(super) async fn of_job(session: &Session<'_>, job: JobId, files_total: u32) 
 fn spec(file: &FileView) -> Option<FileSpec> {
     let remote_name = SafeUrl::parse(&file.remote_name).ok()?;
     let local_name = LocalName::new(PathBuf::from(&file.local_name)).ok()?;
-    Some(FileSpec { remote_name, local_name, digest: None })
+    Some(FileSpec::new(remote_name, local_name))
 }
 
 /// How far it is, as `get` draws it.

@@ -81,6 +81,7 @@ fn patch(given: &PropertyArguments, name: Option<&String>) -> JobPatch {
         auto_complete: given.auto_complete,
         overwrite: given.overwrite,
         labels: None,
+        ..JobPatch::default()
     }
 }
 

@@ -23,6 +23,12 @@ pub(super) fn sentence(names: &Names, event: &EventKind) -> (Tone, String) {
         EventKind::Recovered { policy, changes } => {
             (Tone::Good, format!("policy {policy} repaired the job: {}", changes.join("; ")))
         }
+        EventKind::JobInactive { inactive_seconds } => (
+            Tone::Bad,
+            format!(
+                "nothing has moved and nobody has asked for {inactive_seconds} s: the job is cancelled by the inactivity timeout"
+            ),
+        ),
         EventKind::JobTransferred => (Tone::Good, "the last file is done; the job waits for complete".to_owned()),
         EventKind::JobError { error } => (Tone::Bad, format!("the job stopped: {}", failure(names, error))),
         EventKind::Acknowledged { files_published, partial } => {

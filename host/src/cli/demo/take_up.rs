@@ -43,9 +43,11 @@ pub(super) async fn take_up(host: &Host, content: Content, place: &Place, origin
         // None is given: when the address changes, the bytes are kept by what the origins say of the file (length, ETag,
         // Last-Modified), and the digest that the demo takes at the end proves it from outside.
         digest: None,
+        ranges: Vec::new(),
     };
     let spec = JobSpec {
         display_name: format!("demo, seed {}", content.seed()),
+        description: String::new(),
         owner: format!("uid:{}", rustix::process::getuid().as_raw()),
         direction: Direction::Download,
         properties: Properties {
@@ -56,6 +58,7 @@ pub(super) async fn take_up(host: &Host, content: Content, place: &Place, origin
         labels: vec![("seed".into(), content.seed().to_string())],
         policies: Vec::new(),
         headers: RequestHeaders::default(),
+        headers_write_only: false,
     };
     let record = host.create(spec, vec![file]).await.map_err(|error| of_command(&error))?;
     Ok(Taken { record, resumed: false, repointed: false, last_event })

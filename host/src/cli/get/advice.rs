@@ -42,9 +42,27 @@ pub(crate) const fn advice(error: &JobError) -> &'static str {
         }
         ErrorCode::DestinationLocked => "the same command goes on once the volume can be used again",
         ErrorCode::RemoteNotSupported => "give an http:// or https:// URL",
-        ErrorCode::NotFound | ErrorCode::InvalidState | ErrorCode::Empty => {
-            "please report this: it should not happen here"
+        ErrorCode::MaxDownloadSizeLimitReached => {
+            "the files are larger than the job may fetch: make another one that may"
         }
+        ErrorCode::InvalidRange => "ask for ranges that the file has",
+        ErrorCode::NotFound
+        | ErrorCode::InvalidState
+        | ErrorCode::Empty
+        | ErrorCode::ErrorInformationUnavailable
+        | ErrorCode::StringTooLong
+        | ErrorCode::FileNotFound
+        | ErrorCode::OverlappingRanges
+        | ErrorCode::TooManyJobsPerUser
+        | ErrorCode::TooManyJobsPerMachine
+        | ErrorCode::TooManyFilesInJob
+        | ErrorCode::TooManyRangesInFile
+        | ErrorCode::ReadOnlyPropertyAfterAddfile
+        | ErrorCode::ReadOnlyPropertyAfterResume
+        | ErrorCode::MaxDownloadSizeInvalidValue
+        | ErrorCode::UnsupportedJobConfiguration
+        | ErrorCode::Pending
+        | ErrorCode::AccessDenied => "please report this: it should not happen here",
     }
 }
 

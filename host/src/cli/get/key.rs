@@ -56,6 +56,7 @@ mod tests {
             remote_name: SafeUrl::parse(&format!("http://h/{url}")).unwrap(),
             local_name: LocalName::new(PathBuf::from(format!("/d/{name}"))).unwrap(),
             digest: digest.map(|byte| crate::job::Sha256([byte; 32])),
+            ranges: Vec::new(),
         }
     }
 

@@ -4,7 +4,6 @@
 //! ended the one before; the lock of the store keeps two equal commands apart. After success the store is removed.
 
 mod advice;
-mod header;
 mod key;
 mod list;
 mod local_name;

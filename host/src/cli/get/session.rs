@@ -119,12 +119,14 @@ fn spec(settings: &GetSettings) -> JobSpec {
     let name = if more == 0 { first.into_owned() } else { format!("{first} and {more} more") };
     JobSpec {
         display_name: name.chars().take(DISPLAY_NAME_CHARS_MAX).collect(),
+        description: String::new(),
         owner: format!("uid:{}", rustix::process::getuid().as_raw()),
         direction: Direction::Download,
         properties: settings.properties.clone(),
         labels: Vec::new(),
         policies: Vec::new(),
         headers: settings.headers.clone(),
+        headers_write_only: false,
     }
 }
 
@@ -381,7 +383,7 @@ pub(crate) fn of_host(error: HostError) -> Failure {
 pub(crate) fn of_command(error: &CommandError) -> Failure {
     let code = match error {
         CommandError::Store(_) => ExitCode::StoreUnusable,
-        CommandError::Property(_) => ExitCode::Usage,
+        CommandError::Change(_) | CommandError::Limit(_) | CommandError::Unsupported { .. } => ExitCode::Usage,
         _ => ExitCode::Internal,
     };
     Failure::of(code, error)

@@ -6,7 +6,6 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
-use super::header::{self, HeaderError};
 use super::key::{self, NoStateHome};
 use super::list::{self, FILES_MAX, LIST_BYTES_MAX, ListError};
 use super::local_name::{self, Base, PlaceError};
@@ -15,6 +14,7 @@ use crate::cli::arguments::{FileArguments, GetArguments};
 use crate::job::limits::{HEADER_VALUE_BYTES_MAX, HEADERS_MAX};
 use crate::job::{FileSpec, LocalName, Properties, PropertyError, RemoteNameError, RequestHeaders, SafeUrl, Sha256};
 use crate::network::Network;
+use crate::transfer::{HeaderError, parse_all};
 
 /// What one run of `get` does. Checked.
 #[derive(Debug, Clone, PartialEq)]
@@ -218,7 +218,7 @@ fn headers(given: &[String], working_directory: &Path) -> Result<RequestHeaders,
             .map_err(|source| SettingsError::Read { path: format!("-H @{path}"), source })?;
         texts.extend(lines.lines().filter(|line| !line.trim().is_empty()).map(str::to_owned));
     }
-    Ok(header::parse_all(texts.iter().map(String::as_str))?)
+    Ok(parse_all(texts.iter().map(String::as_str))?)
 }
 
 /// All files with their places. Nothing is created.
@@ -261,7 +261,12 @@ pub(crate) fn files(arguments: &FileArguments, around: &mut Surroundings<'_>) ->
             let (first, second) = (wanted[first].subject.clone(), file.subject.clone());
             return Err(SettingsError::Duplicate { first, second, name: local_name });
         }
-        files.push(FileSpec { remote_name: file.remote_name.clone(), local_name, digest: file.digest });
+        files.push(FileSpec {
+            remote_name: file.remote_name.clone(),
+            local_name,
+            digest: file.digest,
+            ranges: Vec::new(),
+        });
     }
     no_file_is_a_directory(&files, &taken, &wanted)?;
     Ok(files)

@@ -10,7 +10,7 @@ use crate::cli::exit_code::ExitCode;
 use crate::cli::failure::Failure;
 use crate::cli::store::failure as of_store;
 use crate::clock::Now;
-use crate::job::{Event, EventKind, FileIndex, FileRecord, JobId, JobRecord, JobState, Properties, RequestHeaders};
+use crate::job::{Event, EventKind, FileIndex, FileRecord, JobId, JobRecord, JobState, RequestHeaders};
 use crate::scheduler::Write;
 use crate::store::{Batch, OpenMode, Reader, Store, StoreError};
 
@@ -81,7 +81,8 @@ async fn look_into(store: &Store, settings: &GetSettings) -> Result<Left, Failur
 
 /// What must be written so that the job has the options of this run. Headers that are none stay as they are.
 fn updates(record: &mut JobRecord, headers: Option<&RequestHeaders>, settings: &GetSettings) -> Vec<Write> {
-    let mut fields = changed(&record.properties, &settings.properties);
+    let differences = record.properties.differences(&settings.properties);
+    let mut fields: Vec<String> = differences.into_iter().map(str::to_owned).collect();
     let mut writes = Vec::new();
     if headers.is_some_and(|headers| *headers != settings.headers) {
         fields.push("headers".into());
@@ -96,31 +97,6 @@ fn updates(record: &mut JobRecord, headers: Option<&RequestHeaders>, settings: &
     writes.push(Write::UpdateJob(Box::new(record.clone())));
     writes.push(Write::Journal(Event { at, job: Some(record.id), kind: EventKind::JobModified { fields } }));
     writes
-}
-
-/// The properties that differ, in the API's spelling.
-fn changed(before: &Properties, after: &Properties) -> Vec<String> {
-    let Properties {
-        priority,
-        minimum_retry_delay_ms,
-        no_progress_timeout_ms,
-        maximum_download_time_ms,
-        parallel_files,
-        cost_flags,
-        auto_complete,
-        overwrite,
-    } = before;
-    let differences = [
-        ("priority", *priority != after.priority),
-        ("minimum_retry_delay", *minimum_retry_delay_ms != after.minimum_retry_delay_ms),
-        ("no_progress_timeout", *no_progress_timeout_ms != after.no_progress_timeout_ms),
-        ("maximum_download_time", *maximum_download_time_ms != after.maximum_download_time_ms),
-        ("parallel_files", *parallel_files != after.parallel_files),
-        ("cost_flags", *cost_flags != after.cost_flags),
-        ("auto_complete", *auto_complete != after.auto_complete),
-        ("overwrite", *overwrite != after.overwrite),
-    ];
-    differences.into_iter().filter(|(_, differs)| *differs).map(|(field, _)| field.to_owned()).collect()
 }
 
 /// Where the files of a job lie.

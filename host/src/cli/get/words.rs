@@ -184,6 +184,7 @@ fn line(names: &Names, event: &EventKind, detail: Detail) -> Option<(Tone, Strin
         | EventKind::StateChanged { .. }
         | EventKind::FileTransferred { .. }
         | EventKind::AttemptFailed { .. }
+        | EventKind::JobInactive { .. }
         | EventKind::JobTransferred
         | EventKind::JobError { .. }
         | EventKind::Acknowledged { .. }

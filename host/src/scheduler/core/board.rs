@@ -9,7 +9,7 @@ use super::super::origins::Origins;
 use super::super::queue::{End, Pool, Queue, Seat};
 use super::super::step::{Effect, FileChange, Overwrite, Step, StopReason, Write};
 use super::super::timers::{Run, TimerKind, Timers};
-use super::job::{Asked, Job, Place};
+use super::job::{Asked, Inactivity, Job, Place};
 use crate::clock::Now;
 use crate::job::{Event, EventKind, FileIndex, JobId, JobRecord, JobState, Origin, Transition};
 use crate::policy::contract::Cause;
@@ -52,6 +52,8 @@ pub(super) struct Board {
     pub(super) budget: u32,
     /// The budget ended before the work did.
     pub(super) unfinished: bool,
+    /// Jobs that are not final, by owner.
+    pub(super) jobs_of_owners: BTreeMap<String, u32>,
     /// State of the generator of seeds.
     seeds: u64,
     /// Transitions that the table does not have; the tests want none.
@@ -77,6 +79,7 @@ impl Board {
             to_ask: BTreeMap::new(),
             budget: config.admit_batch,
             unfinished: false,
+            jobs_of_owners: BTreeMap::new(),
             seeds: seed,
             config,
             #[cfg(test)]
@@ -91,6 +94,44 @@ impl Board {
         mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
         mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
         (mixed ^ (mixed >> 31)) & crate::job::limits::GUEST_NUMBER_MAX
+    }
+
+    /// A job more of this owner.
+    pub(super) fn count_in(&mut self, owner: &str) {
+        match self.jobs_of_owners.get_mut(owner) {
+            Some(jobs) => *jobs = jobs.saturating_add(1),
+            None => drop(self.jobs_of_owners.insert(owner.to_owned(), 1)),
+        }
+    }
+
+    /// A job of this owner is final.
+    pub(super) fn count_out(&mut self, owner: &str) {
+        if let Some(jobs) = self.jobs_of_owners.get_mut(owner) {
+            *jobs = jobs.saturating_sub(1);
+            if *jobs == 0 {
+                self.jobs_of_owners.remove(owner);
+            }
+        }
+    }
+
+    /// A client does something to the job, or it made progress: its inactivity counts from now.
+    pub(super) fn active(&mut self, job: &mut Job) {
+        if job.record.active_at != self.now.wall {
+            job.record.active_at = self.now.wall;
+            self.touch(job);
+        }
+        // The timer stays where it is: it looks again when it is due, so that a busy job does not move it all the time.
+        job.inactivity = Inactivity { before_ms: 0, since: self.now.boot };
+    }
+
+    /// Sets the timer of the inactivity timeout, for a job that has been inactive for so long.
+    pub(super) fn watch_activity(&mut self, job: &mut Job, inactive_ms: u64) {
+        let timeout_ms = self.config.inactivity_timeout_ms;
+        let grace_ms = self.config.inactivity_grace_ms.min(timeout_ms);
+        // Never before its grace is over: the clock may have been wrong.
+        let left_ms = timeout_ms.saturating_sub(inactive_ms).max(grace_ms);
+        job.inactivity = Inactivity { before_ms: inactive_ms, since: self.now.boot };
+        self.timers.set(job.record.id, TimerKind::Inactivity, self.now.boot.plus(left_ms));
     }
 
     /// The job's record changed: it is written at the end of the step.

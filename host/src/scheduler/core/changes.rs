@@ -43,6 +43,7 @@ impl Board {
             let error = PropertyError { field: "from", allowed: "at least one byte".into(), given: "empty".into() };
             return self.reply(request, Err(error.into()));
         }
+        self.active(job);
         // Where the job's files lie now only its next worker knows.
         job.target = None;
         self.origin_forgotten(job);
@@ -65,6 +66,7 @@ impl Board {
         if expected.is_some_and(|expected| *expected != job.record) {
             return self.reply(request, Err(CommandError::Changed(job.record.id)));
         }
+        self.active(job);
         let before = job.record.properties.clone();
         let fields = match changes.apply(&mut job.record) {
             Ok(fields) => fields,
@@ -89,9 +91,16 @@ impl Board {
             maximum_download_time_ms,
             cost_flags,
             auto_complete,
-            // Looked at when an attempt begins, and at publication.
+            // Looked at when an attempt begins, at publication, and when somebody is told.
             parallel_files: _,
             overwrite: _,
+            notify_flags: _,
+            minimum_notification_interval_ms: _,
+            dynamic_content: _,
+            high_performance: _,
+            maximum_download_size: _,
+            redirects: _,
+            redirects_to_http: _,
         } = job.record.properties.clone();
         if priority != before.priority {
             self.level_changed(job);

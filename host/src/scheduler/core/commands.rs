@@ -7,9 +7,12 @@ use super::Core;
 use super::board::Board;
 use super::job::{Fallback, Job, Place, Target};
 use crate::job::{
-    AttemptNumber, EventKind, FileIndex, FileSpec, IdempotencyKey, IllegalTransition, Intent, JobId, JobRecord,
-    JobSpec, JobState, SafeUrl, Transition,
+    AttemptNumber, ChangeError, EventKind, FileIndex, FileSpec, IdempotencyKey, IllegalTransition, Intent, JobId,
+    JobRecord, JobSpec, JobState, RequestHeaders, SafeUrl, Transition,
 };
+
+/// What an origin makes anew for each request has no part that could be asked for (bits.md 2.6).
+const DYNAMIC_RANGES: &str = "files of dynamic content have no ranges";
 
 impl Core {
     pub(super) fn command(&mut self, request: RequestId, command: Command) {
@@ -21,6 +24,7 @@ impl Core {
                 return;
             }
             Command::AddFiles { job, .. }
+            | Command::SetHeaders { job, .. }
             | Command::SetRemoteName { job, .. }
             | Command::ReplaceRemotePrefix { job, .. }
             | Command::Modify { job, .. } => *job,
@@ -35,6 +39,7 @@ impl Core {
             Command::AddFiles { files, .. } => board.add_files(job, request, files),
             Command::SetRemoteName { file, remote_name, .. } => board.set_remote_name(job, request, file, remote_name),
             Command::ReplaceRemotePrefix { from, to, .. } => board.replace_remote_prefix(job, request, from, to),
+            Command::SetHeaders { headers, .. } => board.set_headers(job, request, headers),
             Command::Modify { changes, expected, .. } => board.modify(job, request, &changes, expected.as_deref()),
             Command::Suspend(_) => board.suspend(job, request),
             Command::Resume(_) => board.resume(job, request),
@@ -59,11 +64,25 @@ impl Core {
         if begin == Begin::Resumed && files.is_empty() {
             return self.board.reply(request, Err(CommandError::Empty(id)));
         }
-        let JobSpec { display_name, owner, direction, properties, labels, policies, headers } = spec;
+        if let Err(error) = self.board.may_create(id, &spec, &files, begin) {
+            return self.board.reply(request, Err(error));
+        }
+        let JobSpec {
+            display_name,
+            description,
+            owner,
+            direction,
+            properties,
+            labels,
+            policies,
+            headers,
+            headers_write_only,
+        } = spec;
         let record = JobRecord {
             id,
             owner,
             display_name,
+            description,
             direction,
             state: JobState::Suspended,
             properties,
@@ -92,8 +111,13 @@ impl Core {
             no_progress_ms: 0,
             active_ms: 0,
             intent: None,
+            resumed: begin == Begin::Resumed,
+            headers_write_only,
+            active_at: self.board.now.wall,
         };
         let mut job = Box::new(Job::new(record.clone()));
+        self.board.count_in(&record.owner);
+        self.board.watch_activity(&mut job, 0);
         job.target = target_of(FileIndex(0), &files);
         let board = &mut self.board;
         let owner = record.owner.clone();
@@ -118,6 +142,19 @@ fn target_of(first: FileIndex, files: &[FileSpec]) -> Option<Target> {
 }
 
 impl Board {
+    fn may_create(&self, job: JobId, spec: &JobSpec, files: &[FileSpec], begin: Begin) -> Result<(), CommandError> {
+        let (limits, all) = (self.config.limits, self.jobs_of_owners.values().sum());
+        limits.admit_job(self.jobs_of_owners.get(&spec.owner).copied().unwrap_or(0), all)?;
+        limits.admit_files(0, files)?;
+        if spec.properties.dynamic_content && files.iter().any(|file| !file.ranges.is_empty()) {
+            return Err(CommandError::Unsupported { job, what: DYNAMIC_RANGES });
+        }
+        match begin == Begin::Resumed && !spec.properties.can_run() {
+            true => Err(ChangeError::DynamicNeedsForeground.into()),
+            false => Ok(()),
+        }
+    }
+
     /// Refuses what would be done to a job that is final, or on its way to a final state.
     pub(super) fn check(&self, job: &Job, transition: Transition) -> Result<(), CommandError> {
         let illegal = || IllegalTransition { state: job.record.state, transition };
@@ -133,11 +170,16 @@ impl Board {
             return self.reply(request, Err(error));
         }
         let first = FileIndex(job.record.files_total);
-        let added = u32::try_from(files.len()).ok().and_then(|added| first.0.checked_add(added));
-        let Some(files_total) = added else {
-            let error = CommandError::Store(format!("job {} cannot have more than {} files", job.record.id, u32::MAX));
+        if let Err(limit) = self.config.limits.admit_files(first.0, &files) {
+            return self.reply(request, Err(limit.into()));
+        }
+        if job.record.properties.dynamic_content && files.iter().any(|file| !file.ranges.is_empty()) {
+            let error = CommandError::Unsupported { job: job.record.id, what: DYNAMIC_RANGES };
             return self.reply(request, Err(error));
-        };
+        }
+        let added = u32::try_from(files.len()).expect("the limit of files is below that");
+        let files_total = first.0.saturating_add(added);
+        self.active(job);
         if job.nothing_left() || job.target.is_none() {
             job.target = target_of(first, &files);
         }
@@ -158,8 +200,21 @@ impl Board {
         if file.0 >= job.record.files_total {
             return self.reply(request, Err(CommandError::FileNotFound { job: job.record.id, file }));
         }
+        self.active(job);
         self.point_at(job, file, remote_name);
         self.journal(job, EventKind::JobModified { fields: vec!["remote_name".into()] });
+        let job = self.snapshot(job);
+        self.reply(request, Ok(Reply::Job(job)));
+    }
+
+    fn set_headers(&mut self, job: &mut Job, request: RequestId, headers: RequestHeaders) {
+        if let Err(error) = self.check(job, Transition::Suspended) {
+            return self.reply(request, Err(error));
+        }
+        self.active(job);
+        self.touch(job);
+        self.step.writes.push(Write::ReplaceHeaders { job: job.record.id, headers });
+        self.journal(job, EventKind::JobModified { fields: vec!["headers".into()] });
         let job = self.snapshot(job);
         self.reply(request, Ok(Reply::Job(job)));
     }
@@ -188,6 +243,7 @@ impl Board {
         if let Err(error) = self.check(job, Transition::Suspended) {
             return self.reply(request, Err(error));
         }
+        self.active(job);
         if job.record.state != JobState::Suspended {
             self.vacate(job);
             self.stop(job, StopReason::Suspended);
@@ -208,6 +264,10 @@ impl Board {
         if job.record.files_total == 0 {
             return self.reply(request, Err(CommandError::Empty(job.record.id)));
         }
+        if !job.record.properties.can_run() {
+            return self.reply(request, Err(ChangeError::DynamicNeedsForeground.into()));
+        }
+        self.active(job);
         match job.record.state {
             JobState::Queued | JobState::Connecting | JobState::Transferring => {}
             _ if job.nothing_left() => self.transferred(job, Transition::ResumedWithNothingLeft),
@@ -227,6 +287,7 @@ impl Board {
         job.record.active_ms = 0;
         job.record.retry = None;
         job.record.transferred_at = None;
+        job.record.resumed = true;
         self.apply(job, Transition::Resumed);
         self.line_up(job, End::Tail);
     }

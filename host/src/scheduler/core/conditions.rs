@@ -7,8 +7,8 @@ use super::super::timers::TimerKind;
 use super::Core;
 use super::admission::gate_error;
 use super::board::{Board, Stage};
-use super::job::{Gate, Job, Place};
-use crate::job::{ErrorCode, Event, EventKind, JobId, JobState, Transition};
+use super::job::{Fallback, Gate, Job, Place};
+use crate::job::{ErrorCode, Event, EventKind, Intent, JobId, JobState, Transition};
 use crate::network::Network;
 use crate::policy::contract::Cause;
 
@@ -137,8 +137,24 @@ impl Board {
                 self.timers.set(id, TimerKind::Gate, self.now.boot.plus(self.config.disk_probe_ms.max(1)));
             }
             (TimerKind::Gate, Place::Gated(Gate::Time(_))) => self.requeue(job, End::Tail),
+            (TimerKind::Inactivity, _) => self.inactivity_timer(job),
             _ => {}
         }
+    }
+
+    /// Nothing has happened to the job for too long, unless something has since the timer was set (bits.md section 3.1).
+    fn inactivity_timer(&mut self, job: &mut Job) {
+        let (timeout_ms, inactive_ms) = (self.config.inactivity_timeout_ms, job.inactivity.ms(self.now.boot));
+        let is_ending = job.record.intent.is_some();
+        if job.record.state.is_final() {
+            return;
+        }
+        if is_ending || inactive_ms < timeout_ms {
+            let left_ms = if is_ending { timeout_ms } else { timeout_ms - inactive_ms };
+            return self.timers.set(job.record.id, TimerKind::Inactivity, self.now.boot.plus(left_ms.max(1)));
+        }
+        self.journal(job, EventKind::JobInactive { inactive_seconds: inactive_ms / 1000 });
+        self.begin_ending(job, Intent::Cancel, Vec::new(), Fallback::AsItWas);
     }
 
     /// A slice is over. The job makes way if another one of its level is ready; else it is asked whether it may still run.

@@ -3,6 +3,7 @@
 use super::super::input::{CommandError, Reply, RequestId};
 use super::super::queue::End;
 use super::super::step::{Effect, FileChange, StopReason, Write};
+use super::super::timers::TimerKind;
 use super::board::{Board, overwrite};
 use super::job::{Ending, EndingStage, Fallback, Gate, Job, Mark, Place};
 use crate::job::{
@@ -120,6 +121,8 @@ impl Board {
         job.record.retry = None;
         job.record.error = None;
         self.apply(job, transition);
+        self.timers.cancel(job.record.id, TimerKind::Inactivity);
+        self.count_out(&job.record.owner);
         self.ended.push(job.record.id);
         match place {
             Place::Ending(ending) => ending.requests,

@@ -40,6 +40,23 @@ pub(super) struct Job {
     pub(super) bucket: Bucket,
     /// The files that the last attempt touched last, for a plan that restarts one.
     pub(super) marks: VecDeque<Mark>,
+    /// How long nothing has happened to it.
+    pub(super) inactivity: Inactivity,
+}
+
+/// How long nothing has happened to a job, on the boot clock.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Inactivity {
+    /// Milliseconds before `since`, as far as an earlier process could tell.
+    pub(super) before_ms: u64,
+    pub(super) since: BootMillis,
+}
+
+impl Inactivity {
+    /// Milliseconds until now.
+    pub(super) const fn ms(self, now: BootMillis) -> u64 {
+        self.before_ms.saturating_add(now.since(self.since))
+    }
 }
 
 /// Files that are remembered of an attempt: as many as it may move at once.
@@ -250,6 +267,7 @@ impl Job {
             space_seen: None,
             bucket: Bucket::default(),
             marks: VecDeque::new(),
+            inactivity: Inactivity::default(),
         }
     }
 

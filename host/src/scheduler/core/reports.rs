@@ -113,6 +113,7 @@ impl Board {
         }
         // What was idle until now does not count, nor does it remain on the watch.
         self.settle(job);
+        self.active(job);
         let record = &mut job.record;
         record.progress_bytes = record.progress_bytes.saturating_add(new_bytes);
         record.no_progress_ms = 0;

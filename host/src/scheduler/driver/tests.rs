@@ -105,16 +105,19 @@ fn job_of(origin: SocketAddr, target: &Path, paths: &[String]) -> Command {
         remote_name: SafeUrl::parse(&format!("http://{origin}/{path}")).unwrap(),
         local_name: LocalName::new(target.join(path.rsplit('/').next().unwrap())).unwrap(),
         digest: None::<Sha256>,
+        ranges: Vec::new(),
     };
     let files = paths.iter().map(file).collect();
     let spec = JobSpec {
         display_name: "test".into(),
+        description: String::new(),
         owner: "uid:0".into(),
         direction: crate::job::Direction::Download,
         properties: Properties { auto_complete: true, ..Properties::default() },
         labels: Vec::new(),
         policies: Vec::new(),
         headers: crate::job::RequestHeaders::default(),
+        headers_write_only: false,
     };
     let (job, begin) = (JobId::generate(), Begin::Suspended);
     let once = Some(IdempotencyKey { key: job.to_string(), request: Sha256([1; 32]) });

@@ -44,6 +44,7 @@ impl Sound {
             remote_name: "http://127.0.0.1/x".parse().unwrap(),
             local_name: LocalName::new(sound.local(file)).unwrap(),
             digest: None,
+            ranges: Vec::new(),
         });
         let id = sound.job.id;
         let suspended = JobRecord { state: JobState::Suspended, files_total: 4, ..a_job() };

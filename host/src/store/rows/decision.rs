@@ -7,8 +7,13 @@ use crate::job::JobId;
 use crate::policy::DecisionRow;
 use crate::store::error::Result;
 
-const TABLE: Table =
-    Table { name: "decision", columns: &["number", "job_id", "body", "checksum"], key: 1, first_checked: 1 };
+const TABLE: Table = Table {
+    name: "decision",
+    columns: &["number", "job_id", "body", "checksum"],
+    key: 1,
+    first_checked: 1,
+    added: 0..0,
+};
 
 const INSERT: &str = "INSERT INTO decision (job_id, body, checksum) VALUES (?1, ?2, ?3)";
 const SELECT: &str =
@@ -17,7 +22,7 @@ const SELECT_LAST: &str =
     "SELECT number, job_id, body, checksum FROM decision WHERE job_id = ?1 ORDER BY number DESC LIMIT ?2";
 
 pub(crate) fn insert(connection: &Connection, decision: &DecisionRow) -> Result<()> {
-    write(connection, INSERT, &[blob(decision.job.0.as_bytes()), json(decision)]).map(|_| ())
+    write(connection, &TABLE, INSERT, &[blob(decision.job.0.as_bytes()), json(decision)]).map(|_| ())
 }
 
 /// At most `limit` decisions of a job after number `after`, oldest first.

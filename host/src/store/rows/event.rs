@@ -7,8 +7,13 @@ use crate::clock::UnixMillis;
 use crate::job::{Event, EventKind, JobId};
 use crate::store::error::Result;
 
-pub(crate) const TABLE: Table =
-    Table { name: "event", columns: &["number", "at", "job_id", "body", "checksum"], key: 1, first_checked: 1 };
+pub(crate) const TABLE: Table = Table {
+    name: "event",
+    columns: &["number", "at", "job_id", "body", "checksum"],
+    key: 1,
+    first_checked: 1,
+    added: 0..0,
+};
 
 const INSERT: &str = "INSERT INTO event (at, job_id, body, checksum) VALUES (?1, ?2, ?3, ?4)";
 pub(crate) const SELECT_ALL: &str = "SELECT number, at, job_id, body, checksum FROM event ORDER BY number";
@@ -26,7 +31,7 @@ const SELECT_LAST_NUMBER: &str = "SELECT seq FROM sqlite_sequence WHERE name = '
 /// Adds an event and says its number.
 pub(crate) fn insert(connection: &Connection, event: &Event) -> Result<u64> {
     let job = event.job.as_ref().map_or_else(|| optional(None), |job| blob(job.0.as_bytes()));
-    Ok(write(connection, INSERT, &[integer(event.at.0), job, json(&event.kind)])?.number())
+    Ok(write(connection, &TABLE, INSERT, &[integer(event.at.0), job, json(&event.kind)])?.number())
 }
 
 /// Reads a row of one of the statements above.

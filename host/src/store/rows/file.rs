@@ -7,8 +7,10 @@ use std::path::PathBuf;
 use rusqlite::types::{ToSqlOutput, Value, ValueRef};
 use rusqlite::{Connection, OptionalExtension as _, Row, params};
 
-use super::{Columns, Read, Table, blob, checksum, integer, optional, optional_text, signed, text, write};
-use crate::job::{FileIndex, FileRecord, FileVersion, Integrity, JobId, LocalName, PartIdentity, Sha256};
+use super::{
+    Columns, Read, Table, blob, checksum, integer, json, optional, optional_text, signed, text, unless_default, write,
+};
+use crate::job::{FileIndex, FileRecord, FileVersion, Integrity, JobId, LocalName, PartIdentity, Sha256, Validation};
 use crate::store::error::{Problem, Result};
 
 pub(crate) const TABLE: Table = Table {
@@ -32,11 +34,14 @@ pub(crate) const TABLE: Table = Table {
         "part_device",
         "part_inode",
         "integrity",
+        "ranges",
+        "validation",
         "stage",
         "checksum",
     ],
     key: 2,
     first_checked: 0,
+    added: 18..20,
 };
 
 /// Columns without the checksum.
@@ -45,6 +50,9 @@ const WIDTH: usize = TABLE.columns.len() - 1;
 /// The kinds of integrity, by the number that stands for each.
 const INTEGRITIES: [Integrity; 4] =
     [Integrity::ClientDigest, Integrity::ServerDigest, Integrity::LengthOnly, Integrity::Unverified];
+
+/// The states of validation, by the number that stands for each; the first one is not stored.
+const VALIDATIONS: [Validation; 3] = [Validation::Unset, Validation::Valid, Validation::Invalid];
 
 /// `finished` and `published` as one column: a file that is published but not finished has no row.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -125,6 +133,8 @@ fn to_columns<'a>(job: &'a JobId, file: &'a FileRecord) -> [ToSqlOutput<'a>; WID
         optional(file.part.map(|part| part.device)),
         optional(file.part.map(|part| part.inode)),
         integer(integrity),
+        if file.ranges.is_empty() { optional(None) } else { json(&file.ranges) },
+        unless_default(file.validation as u64, 0),
         integer(Stage::of(file).number()),
     ]
 }
@@ -156,6 +166,8 @@ pub(crate) fn from_row(row: &Row<'_>) -> Read<FileRecord> {
             _ => return Err(columns.error("one half of the part file's identity is missing".into())),
         },
         integrity: columns.one_of(&INTEGRITIES)?,
+        ranges: columns.optional_json()?.unwrap_or_default(),
+        validation: columns.optional_one_of(&VALIDATIONS)?.unwrap_or_default(),
         finished: false,
         published: false,
     };
@@ -181,11 +193,11 @@ fn version(columns: &mut Columns<'_>) -> Read<Option<FileVersion>> {
 }
 
 pub(crate) fn insert(connection: &Connection, job: JobId, file: &FileRecord) -> Result<()> {
-    write(connection, INSERT, &to_columns(&job, file)).map(|_| ())
+    write(connection, &TABLE, INSERT, &to_columns(&job, file)).map(|_| ())
 }
 
 pub(crate) fn update(connection: &Connection, job: JobId, file: &FileRecord) -> Result<()> {
-    match write(connection, UPDATE, &to_columns(&job, file))?.rows {
+    match write(connection, &TABLE, UPDATE, &to_columns(&job, file))?.rows {
         1 => Ok(()),
         _ => Err(Problem::Refused(format!("job {job} has no file {} to be updated", file.index))),
     }
@@ -244,7 +256,7 @@ fn collect(connection: &Connection, sql: &str, params: impl rusqlite::Params) ->
 /// bytes change does not depend on those before them. So one statement keeps the checksums of all rows right without reading them, and a row
 /// that was wrong before is wrong after.
 pub(crate) fn mark_published(connection: &Connection, job: JobId) -> Result<()> {
-    let of = |stage: Stage| checksum(std::iter::once(ValueRef::Integer(signed(stage.number()))));
+    let of = |stage: Stage| checksum(&TABLE, std::iter::once(ValueRef::Integer(signed(stage.number()))));
     let difference = of(Stage::Finished) ^ of(Stage::Published);
     let (from, to) = (signed(Stage::Finished.number()), signed(Stage::Published.number()));
     connection.prepare_cached(MARK_PUBLISHED)?.execute(params![job.0.as_bytes(), from, to, difference])?;

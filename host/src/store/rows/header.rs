@@ -6,8 +6,13 @@ use super::{Columns, Table, blob, integer, text, write};
 use crate::job::{JobId, RequestHeaders};
 use crate::store::error::Result;
 
-const TABLE: Table =
-    Table { name: "header", columns: &["job_id", "position", "name", "value", "checksum"], key: 2, first_checked: 0 };
+const TABLE: Table = Table {
+    name: "header",
+    columns: &["job_id", "position", "name", "value", "checksum"],
+    key: 2,
+    first_checked: 0,
+    added: 0..0,
+};
 
 const INSERT: &str = "INSERT INTO header (job_id, position, name, value, checksum) VALUES (?1, ?2, ?3, ?4, ?5)";
 const DELETE: &str = "DELETE FROM header WHERE job_id = ?1";
@@ -16,7 +21,7 @@ const SELECT: &str = "SELECT job_id, position, name, value, checksum FROM header
 pub(crate) fn insert(connection: &Connection, job: JobId, headers: &RequestHeaders) -> Result<()> {
     for (position, (name, value)) in (0..).zip(&headers.0) {
         let columns = [blob(job.0.as_bytes()), integer(position), text(name), text(value)];
-        let _inserted = write(connection, INSERT, &columns)?;
+        let _inserted = write(connection, &TABLE, INSERT, &columns)?;
     }
     Ok(())
 }

@@ -11,6 +11,7 @@ const TABLE: Table = Table {
     columns: &["owner", "key", "request", "job_id", "checksum"],
     key: 2,
     first_checked: 0,
+    added: 0..0,
 };
 
 /// A key that the owner has used already stays with its first job: a statement that failed would take the whole batch with it.
@@ -21,7 +22,7 @@ pub(crate) const SELECT_ALL: &str = "SELECT owner, key, request, job_id, checksu
 
 pub(crate) fn insert(connection: &Connection, job: JobId, owner: &str, key: &IdempotencyKey) -> Result<()> {
     let columns = [text(owner), text(&key.key), blob(&key.request.0), blob(job.0.as_bytes())];
-    write(connection, INSERT, &columns).map(|_| ())
+    write(connection, &TABLE, INSERT, &columns).map(|_| ())
 }
 
 /// Reads a row of one of the statements above.

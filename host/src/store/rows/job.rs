@@ -3,10 +3,11 @@
 use rusqlite::types::ToSqlOutput;
 use rusqlite::{Connection, OptionalExtension as _, Row, params};
 
-use super::{Columns, Read, Table, blob, integer, json, optional, text, write};
+use super::{Columns, Read, Table, blob, integer, json, optional, optional_text, text, unless_default, write};
 use crate::clock::UnixMillis;
 use crate::job::{
-    AttemptNumber, CostFlags, Direction, Intent, JobId, JobRecord, JobState, Priority, Properties, RetryWait,
+    AttemptNumber, CostFlags, Direction, Intent, JobId, JobRecord, JobState, NotifyFlags, Priority, Properties,
+    Redirects, RetryWait, limits,
 };
 use crate::store::error::{Problem, Result};
 
@@ -52,10 +53,22 @@ pub(crate) const TABLE: Table = Table {
         "no_progress_ms",
         "active_ms",
         "intent",
+        "description",
+        "notify_flags",
+        "minimum_notification_interval_ms",
+        "dynamic_content",
+        "high_performance",
+        "maximum_download_size",
+        "redirects",
+        "redirects_to_http",
+        "resumed",
+        "headers_write_only",
+        "active_at",
         "checksum",
     ],
     key: 1,
     first_checked: 0,
+    added: 39..50,
 };
 
 /// Columns without the checksum.
@@ -63,6 +76,8 @@ const WIDTH: usize = TABLE.columns.len() - 1;
 
 /// The directions, by the number that stands for each.
 const DIRECTIONS: [Direction; 3] = [Direction::Download, Direction::Upload, Direction::UploadReply];
+/// The default of the notifications.
+const NOTIFY_FLAGS: u64 = 3;
 /// The intents, by the number that stands for each.
 const INTENTS: [Intent; 2] = [Intent::Complete, Intent::Cancel];
 
@@ -81,6 +96,7 @@ fn to_columns(job: &JobRecord) -> [ToSqlOutput<'_>; WIDTH] {
     let optional_time = |at: Option<UnixMillis>| optional(at.map(|at| at.0));
     let number = |number: u32| integer(u64::from(number));
     let flag = |flag: bool| integer(u64::from(flag));
+    let set = |flag: bool| unless_default(u64::from(flag), 0);
     // Nothing is left out of the pattern: a property that is not stored does not compile.
     let Properties {
         priority,
@@ -91,6 +107,13 @@ fn to_columns(job: &JobRecord) -> [ToSqlOutput<'_>; WIDTH] {
         cost_flags,
         auto_complete,
         overwrite,
+        notify_flags,
+        minimum_notification_interval_ms,
+        dynamic_content,
+        high_performance,
+        maximum_download_size,
+        redirects,
+        redirects_to_http,
     } = &job.properties;
     let direction = match job.direction {
         Direction::Download => 0,
@@ -141,6 +164,17 @@ fn to_columns(job: &JobRecord) -> [ToSqlOutput<'_>; WIDTH] {
         integer(job.no_progress_ms),
         integer(job.active_ms),
         optional(intent),
+        optional_text(Some(job.description.as_str()).filter(|text| !text.is_empty())),
+        unless_default(u64::from(notify_flags.bits()), NOTIFY_FLAGS),
+        unless_default(*minimum_notification_interval_ms, limits::MINIMUM_NOTIFICATION_INTERVAL_MS_DEFAULT),
+        set(*dynamic_content),
+        set(*high_performance),
+        optional(*maximum_download_size),
+        unless_default(*redirects as u64, 0),
+        set(*redirects_to_http),
+        set(job.resumed),
+        set(job.headers_write_only),
+        time(job.active_at),
     ]
 }
 
@@ -151,7 +185,7 @@ pub(crate) fn from_row(row: &Row<'_>) -> Read<JobRecord> {
     let time = |columns: &mut Columns<'_>| columns.u64().map(UnixMillis);
     let optional_time = |columns: &mut Columns<'_>| columns.optional_u64().map(|at| at.map(UnixMillis));
     // Fields are evaluated in the order in which they stand here: that of the columns.
-    Ok(JobRecord {
+    let job = JobRecord {
         id: columns.job()?,
         owner: columns.text()?.to_owned(),
         display_name: columns.text()?.to_owned(),
@@ -166,6 +200,7 @@ pub(crate) fn from_row(row: &Row<'_>) -> Read<JobRecord> {
             cost_flags: CostFlags(columns.u32()?),
             auto_complete: columns.flag()?,
             overwrite: columns.flag()?,
+            ..Properties::default()
         },
         labels: columns.json()?,
         policies: columns.json()?,
@@ -196,15 +231,38 @@ pub(crate) fn from_row(row: &Row<'_>) -> Read<JobRecord> {
         no_progress_ms: columns.u64()?,
         active_ms: columns.u64()?,
         intent: columns.optional_one_of(&INTENTS)?,
-    })
+        description: columns.optional_text()?.unwrap_or_default().to_owned(),
+        resumed: false,
+        headers_write_only: false,
+        active_at: UnixMillis(0),
+    };
+    with_added(job, columns)
+}
+
+/// The columns that later versions have added. A row of before holds nothing there: its job was active last when it was modified last.
+fn with_added(mut job: JobRecord, columns: &mut Columns<'_>) -> Read<JobRecord> {
+    let flags = columns.u64_or(NOTIFY_FLAGS)?;
+    let flags = u32::try_from(flags).ok().and_then(NotifyFlags::from_bits);
+    let properties = &mut job.properties;
+    properties.notify_flags = flags.ok_or_else(|| columns.error("there are no such notifications".into()))?;
+    properties.minimum_notification_interval_ms = columns.u64_or(limits::MINIMUM_NOTIFICATION_INTERVAL_MS_DEFAULT)?;
+    properties.dynamic_content = columns.added_flag()?;
+    properties.high_performance = columns.added_flag()?;
+    properties.maximum_download_size = columns.optional_u64()?;
+    properties.redirects = columns.optional_one_of(&Redirects::ALL)?.unwrap_or_default();
+    properties.redirects_to_http = columns.added_flag()?;
+    job.resumed = columns.added_flag()?;
+    job.headers_write_only = columns.added_flag()?;
+    job.active_at = UnixMillis(columns.u64_or(job.modified_at.0)?);
+    Ok(job)
 }
 
 pub(crate) fn insert(connection: &Connection, job: &JobRecord) -> Result<()> {
-    write(connection, INSERT, &to_columns(job)).map(|_| ())
+    write(connection, &TABLE, INSERT, &to_columns(job)).map(|_| ())
 }
 
 pub(crate) fn update(connection: &Connection, job: &JobRecord) -> Result<()> {
-    match write(connection, UPDATE, &to_columns(job))?.rows {
+    match write(connection, &TABLE, UPDATE, &to_columns(job))?.rows {
         1 => Ok(()),
         _ => Err(Problem::Refused(format!("there is no job {} to be updated", job.id))),
     }

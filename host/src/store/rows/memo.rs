@@ -8,8 +8,13 @@ use crate::policy::Memo;
 use crate::policy::contract::Hook;
 use crate::store::error::Result;
 
-const TABLE: Table =
-    Table { name: "memo", columns: &["job_id", "policy", "hook", "bytes", "checksum"], key: 3, first_checked: 0 };
+const TABLE: Table = Table {
+    name: "memo",
+    columns: &["job_id", "policy", "hook", "bytes", "checksum"],
+    key: 3,
+    first_checked: 0,
+    added: 0..0,
+};
 
 const UPSERT: &str = include_str!("../sql/memo_upsert.sql");
 const SELECT: &str =
@@ -17,7 +22,7 @@ const SELECT: &str =
 
 pub(crate) fn upsert(connection: &Connection, memo: &Memo) -> Result<()> {
     let columns = [blob(memo.job.0.as_bytes()), text(&memo.policy.0), text(memo.hook.name()), blob(&memo.bytes)];
-    write(connection, UPSERT, &columns).map(|_| ())
+    write(connection, &TABLE, UPSERT, &columns).map(|_| ())
 }
 
 fn from_row(row: &Row<'_>) -> Read<Vec<u8>> {

@@ -14,6 +14,8 @@ pub(super) mod meta;
 #[cfg(test)]
 mod tests;
 
+use std::ops::Range;
+
 use rusqlite::types::{ToSqlOutput, Value, ValueRef};
 use rusqlite::{Connection, Row, params_from_iter};
 
@@ -21,7 +23,7 @@ use super::error::{Result, RowError};
 use crate::job::JobId;
 
 /// A table, with its columns in the order in which its statements have them.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Table {
     pub(super) name: &'static str,
     /// The last is the checksum of those before it.
@@ -30,17 +32,25 @@ pub(super) struct Table {
     pub(super) key: usize,
     /// The first one that the checksum is over. A number that SQLite gives is not under it.
     pub(super) first_checked: usize,
+    /// Those that later versions have added. The checksum is over them only where they hold something, so that rows of before keep theirs.
+    pub(super) added: Range<usize>,
 }
 
 /// CRC-32 of the columns, each with its type and length. Each integer takes as many bytes as any other, whatever its value.
-pub(super) fn checksum<'a>(columns: impl Iterator<Item = ValueRef<'a>>) -> u32 {
+pub(super) fn checksum<'a>(table: &Table, columns: impl Iterator<Item = ValueRef<'a>>) -> u32 {
     let mut hasher = crc32fast::Hasher::new();
     let mut sized = |kind: u8, bytes: &[u8]| {
         hasher.update(&[kind]);
         hasher.update(&(bytes.len() as u64).to_le_bytes());
         hasher.update(bytes);
     };
-    for column in columns {
+    for (position, column) in (table.first_checked..).zip(columns) {
+        if table.added.contains(&position) {
+            if column == ValueRef::Null {
+                continue;
+            }
+            sized(5, &(position as u64).to_le_bytes());
+        }
         match column {
             ValueRef::Null => sized(0, &[]),
             ValueRef::Integer(number) => sized(1, &number.to_le_bytes()),
@@ -53,13 +63,18 @@ pub(super) fn checksum<'a>(columns: impl Iterator<Item = ValueRef<'a>>) -> u32 {
 }
 
 /// Runs a statement whose parameters are the columns and, last, their checksum.
-pub(super) fn write<'a>(connection: &'a Connection, sql: &str, columns: &[ToSqlOutput<'_>]) -> Result<Written<'a>> {
+pub(super) fn write<'a>(
+    connection: &'a Connection,
+    table: &Table,
+    sql: &str,
+    columns: &[ToSqlOutput<'_>],
+) -> Result<Written<'a>> {
     let values = columns.iter().map(|column| match column {
         ToSqlOutput::Borrowed(value) => *value,
         ToSqlOutput::Owned(value) => ValueRef::from(value),
         _ => unreachable!("rows are made of borrowed and owned values only"),
     });
-    let check = integer(u64::from(checksum(values)));
+    let check = integer(u64::from(checksum(table, values)));
     let rows = connection.prepare_cached(sql)?.execute(params_from_iter(columns.iter().chain([&check])))?;
     Ok(Written { connection, rows })
 }
@@ -89,6 +104,11 @@ pub(super) fn integer(number: u64) -> ToSqlOutput<'static> {
 
 pub(super) fn optional(number: Option<u64>) -> ToSqlOutput<'static> {
     number.map_or(ToSqlOutput::Owned(Value::Null), integer)
+}
+
+/// What stands in a column that a later version has added: nothing where it has its default.
+pub(super) fn unless_default(number: u64, default: u64) -> ToSqlOutput<'static> {
+    optional(Some(number).filter(|number| *number != default))
 }
 
 pub(super) fn text(text: &str) -> ToSqlOutput<'_> {
@@ -125,7 +145,7 @@ impl<'r> Columns<'r> {
         let last = table.columns.len() - 1;
         let mut columns = Self { table, row, next: last };
         let stored = columns.u64()?;
-        let computed = checksum((table.first_checked..last).map(|i| row.get_ref_unwrap(i)));
+        let computed = checksum(table, (table.first_checked..last).map(|i| row.get_ref_unwrap(i)));
         if stored != u64::from(computed) {
             return Err(columns.error("it is not the checksum of the row: bits of it have changed".into()));
         }
@@ -173,6 +193,11 @@ impl<'r> Columns<'r> {
         }
     }
 
+    /// A column that a later version has added: what stands for the rows of before is its default.
+    pub(super) fn u64_or(&mut self, default: u64) -> Read<u64> {
+        Ok(self.optional_u64()?.unwrap_or(default))
+    }
+
     pub(super) fn u64(&mut self) -> Read<u64> {
         self.optional_u64()?.ok_or_else(|| self.expected("an integer", ValueRef::Null))
     }
@@ -192,6 +217,15 @@ impl<'r> Columns<'r> {
             0 => Ok(false),
             1 => Ok(true),
             other => Err(self.error(format!("{other} is neither 0 nor 1"))),
+        }
+    }
+
+    /// A flag that a later version has added: it is not set in the rows of before.
+    pub(super) fn added_flag(&mut self) -> Read<bool> {
+        match self.u64_or(0)? {
+            0 => Ok(false),
+            1 => Ok(true),
+            other => Err(self.error(format!("{other} is neither nothing nor 1"))),
         }
     }
 

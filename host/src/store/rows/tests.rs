@@ -1,5 +1,7 @@
 //! Every record comes back as it was written, in memory and in a file; every changed column is noticed.
 
+use std::collections::BTreeSet;
+
 use proptest::prelude::*;
 use rusqlite::{Connection, params};
 
@@ -169,18 +171,38 @@ fn statements_have_the_columns_of_their_tables_in_order() {
     let mut connection = Connection::open_in_memory().unwrap();
     Schema::current().migrate(&mut connection).unwrap();
     for table in [&job::TABLE, &file::TABLE, &event::TABLE] {
-        let in_schema: Vec<String> = connection
-            .prepare("SELECT name FROM pragma_table_info(?1) ORDER BY cid")
+        // Columns that were added stand last in a table, whatever the order of the statements is.
+        let in_schema: BTreeSet<String> = connection
+            .prepare("SELECT name FROM pragma_table_info(?1)")
             .unwrap()
             .query_map([table.name], |row| row.get(0))
             .unwrap()
             .map(std::result::Result::unwrap)
             .collect();
-        assert_eq!(in_schema, table.columns);
+        assert_eq!(in_schema, table.columns.iter().map(|column| (*column).to_owned()).collect());
     }
     for (sql, table) in [(job::SELECT_ONE, &job::TABLE), (file::SELECT_ONE, &file::TABLE)] {
         assert_eq!(connection.prepare(sql).unwrap().column_names(), table.columns);
     }
+}
+
+#[test]
+fn rows_of_before_keep_their_checksums_when_columns_are_added() {
+    let added = &job::TABLE.added;
+    let columns = |filled: Option<usize>| {
+        (0..job::TABLE.columns.len() - 1).map(move |position| match added.contains(&position) {
+            true if filled == Some(position) => ValueRef::Integer(1),
+            true => ValueRef::Null,
+            false => ValueRef::Integer(7),
+        })
+    };
+    let before = Table { added: 0..0, ..job::TABLE };
+    let of_before = checksum(&before, columns(None).take(added.start));
+    assert_eq!(checksum(&job::TABLE, columns(None)), of_before);
+    // The same value in another column is another row.
+    let of_each: BTreeSet<_> = added.clone().map(|position| checksum(&job::TABLE, columns(Some(position)))).collect();
+    assert_eq!(of_each.len(), added.len());
+    assert!(!of_each.contains(&of_before));
 }
 
 #[test]

@@ -5,8 +5,8 @@
 
 use super::*;
 use crate::job::{
-    AttemptSummary, DecisionId, ErrorCode, ErrorContext, FailureClass, FileRecord, IdempotencyKey, Intent, JobError,
-    PolicyName, RestartReason, RetryWait,
+    AttemptSummary, DecisionId, ErrorCode, ErrorContext, FailureClass, FileRange, FileRecord, IdempotencyKey, Intent,
+    JobError, NotifyFlags, PolicyName, Properties, Redirects, RestartReason, RetryWait,
 };
 use crate::network::Network;
 use crate::policy::contract::Hook;
@@ -14,7 +14,8 @@ use crate::policy::{DecisionRow, Fault, Memo, Outcome, Source};
 use crate::store::Reader;
 use crate::store::schema::Schema;
 
-const GOLDEN: &[(u32, &[u8])] = &[(1, include_bytes!("golden/v1.db")), (2, include_bytes!("golden/v2.db"))];
+const GOLDEN: &[(u32, &[u8])] =
+    &[(1, include_bytes!("golden/v1.db")), (2, include_bytes!("golden/v2.db")), (3, include_bytes!("golden/v3.db"))];
 
 fn id(number: u128) -> JobId {
     JobId(uuid::Uuid::from_u128(0x0192_0000_0000_7000_8000_0000_0000_0000 + number))
@@ -99,6 +100,34 @@ fn decision() -> DecisionRow {
     }
 }
 
+/// With what there was not in version 2, and a file of ranges.
+fn job_of_version_3() -> JobRecord {
+    let properties = Properties {
+        notify_flags: NotifyFlags::FILE_TRANSFERRED,
+        minimum_notification_interval_ms: 0,
+        dynamic_content: true,
+        high_performance: true,
+        maximum_download_size: Some(u64::MAX),
+        redirects: Redirects::Disallow,
+        redirects_to_http: true,
+        ..Properties::default()
+    };
+    JobRecord {
+        id: id(100),
+        description: "of version 3".into(),
+        properties,
+        files_total: 1,
+        resumed: true,
+        headers_write_only: true,
+        active_at: UnixMillis(77),
+        ..a_job()
+    }
+}
+
+fn ranges() -> Vec<FileRange> {
+    vec![FileRange { offset: 7, length: Some(3) }, FileRange { offset: 100, length: None }]
+}
+
 fn key() -> IdempotencyKey {
     IdempotencyKey { key: "a key".into(), request: crate::job::Sha256([8; 32]) }
 }
@@ -112,6 +141,9 @@ fn content() -> Batch {
     let headers = RequestHeaders(vec![("X-Api-Key".into(), "of the golden store".into())]);
     let insert = |job| Write::InsertJob { job: Box::new(job), headers: headers.clone() };
     let mut writes: Vec<_> = jobs().into_iter().map(insert).collect();
+    writes.push(insert(job_of_version_3()));
+    let of_ranges = FileSpec { ranges: ranges(), ..some_files(1).remove(0) };
+    writes.push(Write::InsertFiles { job: id(100), first: FileIndex(0), files: vec![of_ranges] });
     let mut files = some_files(4);
     files[0].digest = Some(crate::job::Sha256([9; 32]));
     let first = id(0);
@@ -158,7 +190,7 @@ fn everything(reader: &Reader) -> impl PartialEq + std::fmt::Debug + use<> {
     let memo = reader.memo(id(0), &PolicyName("mirrors".into()), Hook::Recovery).unwrap();
     let headers: Vec<_> = jobs.iter().flatten().map(|job| reader.headers(job.id).unwrap().0).collect();
     let (events, decisions) = (reader.events(0, 99, None).unwrap(), reader.decisions(id(0), 0, 99).unwrap());
-    (jobs, files, events, decisions, memo, headers, reader.counts().unwrap())
+    (jobs, files, events, decisions, memo, headers)
 }
 
 #[test]
@@ -177,6 +209,11 @@ fn stores_of_every_version_are_read() {
         let known = reader.job_of_key("uid:1000", "a key").unwrap();
         assert_eq!(known, since.then_some((id(0), key().request)), "version {version}");
         assert_eq!(reader.network_override().unwrap(), since.then(network), "version {version}");
+        // What there was not in version 2.
+        let since = *version >= 3;
+        assert_eq!(reader.job(id(100)).unwrap(), since.then(job_of_version_3), "version {version}");
+        let of_ranges = reader.file(id(100), FileIndex(0)).unwrap().map(|file| file.ranges);
+        assert_eq!(of_ranges, since.then(ranges), "version {version}");
     }
 }
 

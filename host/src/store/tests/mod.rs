@@ -52,6 +52,7 @@ pub(crate) fn a_job() -> JobRecord {
         id: JobId::generate(),
         owner: "uid:1000".into(),
         display_name: "a job".into(),
+        description: String::new(),
         direction: Direction::Download,
         state: JobState::Suspended,
         properties: Properties::default(),
@@ -80,6 +81,9 @@ pub(crate) fn a_job() -> JobRecord {
         no_progress_ms: 0,
         active_ms: 0,
         intent: None,
+        resumed: false,
+        headers_write_only: false,
+        active_at: UnixMillis(1),
     }
 }
 
@@ -88,6 +92,7 @@ fn some_files(count: u32) -> Vec<FileSpec> {
         remote_name: format!("http://127.0.0.1:8080/files/number-{i}.bin").parse().unwrap(),
         local_name: LocalName::new(format!("/nowhere/downloads/number-{i}.bin").into()).unwrap(),
         digest: None,
+        ranges: Vec::new(),
     };
     (0..count).map(file).collect()
 }

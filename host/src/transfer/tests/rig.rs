@@ -84,6 +84,7 @@ impl Rig {
             remote_name: SafeUrl::parse(&file.url).unwrap(),
             local_name: LocalName::new(scratch.path().join("out").join(file.name)).unwrap(),
             digest: file.digest,
+            ranges: Vec::new(),
         });
         let headers = headers.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
         let writes = vec![
@@ -239,6 +240,7 @@ fn a_job(files: usize) -> JobRecord {
         id: JobId::generate(),
         owner: "uid:0".into(),
         display_name: "test".into(),
+        description: String::new(),
         direction: Direction::Download,
         state: JobState::Transferring,
         properties: Properties::default(),
@@ -267,5 +269,8 @@ fn a_job(files: usize) -> JobRecord {
         no_progress_ms: 0,
         active_ms: 0,
         intent: None,
+        resumed: false,
+        headers_write_only: false,
+        active_at: UnixMillis(0),
     }
 }

@@ -83,6 +83,7 @@ fn record(state: JobState, progress_bytes: u64, failures: &[(u64, ErrorCode)]) -
         id: JobId::generate(),
         owner: String::new(),
         display_name: String::new(),
+        description: String::new(),
         direction: Direction::Download,
         state,
         properties: Properties::default(),
@@ -111,6 +112,9 @@ fn record(state: JobState, progress_bytes: u64, failures: &[(u64, ErrorCode)]) -
         no_progress_ms: 0,
         active_ms: 0,
         intent: None,
+        resumed: false,
+        headers_write_only: false,
+        active_at: UnixMillis(0),
     }
 }
 

@@ -5,7 +5,7 @@ use tempfile::TempDir;
 
 use super::*;
 use crate::cli::get::settings::Output;
-use crate::job::{AttemptNumber, Direction, FileSpec, Integrity, LocalName, Priority, SafeUrl};
+use crate::job::{AttemptNumber, Direction, FileSpec, Integrity, LocalName, Priority, Properties, SafeUrl};
 use crate::network::Network;
 use crate::scheduler::{FileChange, FileProgress};
 
@@ -27,6 +27,7 @@ impl Place {
             remote_name: SafeUrl::parse(&format!("http://h/{name}")).unwrap(),
             local_name: LocalName::new(self.path(name)).unwrap(),
             digest: None,
+            ranges: Vec::new(),
         };
         GetSettings {
             files: names.iter().map(file).collect(),
@@ -64,6 +65,7 @@ fn record(settings: &GetSettings, state: JobState) -> JobRecord {
         id: JobId::generate(),
         owner: "uid:0".into(),
         display_name: "x".into(),
+        description: String::new(),
         direction: Direction::Download,
         state,
         properties: settings.properties.clone(),
@@ -96,6 +98,9 @@ fn record(settings: &GetSettings, state: JobState) -> JobRecord {
         no_progress_ms: 0,
         active_ms: 0,
         intent: None,
+        resumed: false,
+        headers_write_only: false,
+        active_at: at,
     }
 }
 

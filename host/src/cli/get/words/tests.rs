@@ -7,6 +7,7 @@ fn names(count: u32) -> Names {
         remote_name: SafeUrl::parse(&format!("http://h/{index}")).unwrap(),
         local_name: LocalName::new(PathBuf::from(format!("/work/dir/{index}"))).unwrap(),
         digest: None,
+        ranges: Vec::new(),
     };
     Names::new(Arc::new((0..count).map(file).collect()), PathBuf::from("/work"))
 }

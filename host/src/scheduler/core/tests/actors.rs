@@ -6,7 +6,7 @@ use super::harness::{because, defaults, failure, file_spec, progress, spec};
 use super::simulation::{Calm, Simulation};
 use crate::job::{
     CostFlags, CostState, ErrorCode, FailureClass, FileIndex, FileSummary, IdempotencyKey, Integrity, JobChanges,
-    JobId, Priority, Properties, RestartReason, SafeUrl, Sha256,
+    JobId, Priority, Properties, Redirects, RestartReason, SafeUrl, Sha256,
 };
 use crate::network::{Interface, Network};
 use crate::policy::contract::Change;
@@ -100,6 +100,10 @@ fn changes(roll: u64) -> JobChanges {
         auto_complete: some(35).then(|| some(36)),
         overwrite: some(37).then(|| some(38)),
         labels: some(39).then(|| vec![("label".to_owned(), roll.to_string())]),
+        high_performance: some(40).then(|| some(41)),
+        maximum_download_size: some(42).then(|| some(43).then_some(1 << 40)),
+        redirects: some(44).then_some(Redirects::Report),
+        ..JobChanges::default()
     }
 }
 

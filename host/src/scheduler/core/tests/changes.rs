@@ -57,7 +57,7 @@ fn what_is_changed_is_told_once_and_what_stays_is_not() {
     modify(&mut world, job, changes).unwrap();
     assert_eq!(world.store.journal.len(), events, "nothing changed");
     let wrong = JobChanges { parallel_files: Some(0), ..JobChanges::default() };
-    assert!(matches!(modify(&mut world, job, wrong), Err(CommandError::Property(_))));
+    assert!(matches!(modify(&mut world, job, wrong), Err(CommandError::Change(_))));
 }
 
 #[test]
@@ -215,7 +215,7 @@ fn prefixes_are_replaced_in_all_names_or_in_none() {
     assert_eq!(name(&world, 0).expose().as_str(), "https://mirror/0?secret");
     assert_eq!(changed(world.command(replace("http://nowhere/", "http://mirror/"))), 0);
     assert_eq!(world.journal(job), ["job_created", "job_modified"], "nothing else was changed");
-    assert!(matches!(world.command(replace("", "http://mirror/")), Some(Err(CommandError::Property(_)))));
+    assert!(matches!(world.command(replace("", "http://mirror/")), Some(Err(CommandError::Change(_)))));
 }
 
 #[test]

@@ -162,18 +162,21 @@ pub(super) fn file_spec(url: &str) -> FileSpec {
         remote_name: SafeUrl::parse(url).unwrap(),
         local_name: LocalName::new(PathBuf::from("/tmp/file")).unwrap(),
         digest: None,
+        ranges: Vec::new(),
     }
 }
 
 pub(super) fn spec(properties: Properties) -> JobSpec {
     JobSpec {
         display_name: "a job".into(),
+        description: String::new(),
         owner: "uid:0".into(),
         direction: Direction::Download,
         properties,
         labels: vec![],
         policies: vec![],
         headers: RequestHeaders::default(),
+        headers_write_only: false,
     }
 }
 
