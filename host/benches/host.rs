@@ -174,11 +174,10 @@ async fn create(host: &Host, count: u32, key: Key) {
             headers: RequestHeaders::default(),
             headers_write_only: false,
         };
-        let files = vec![FileSpec {
-            remote_name: format!("http://127.0.0.1:9/files/number-{number}.bin").parse().unwrap(),
-            local_name: LocalName::new(format!("/nowhere/downloads/{}.bin", JobId::generate()).into()).unwrap(),
-            digest: None,
-        }];
+        let files = vec![FileSpec::new(
+            format!("http://127.0.0.1:9/files/number-{number}.bin").parse().unwrap(),
+            LocalName::new(format!("/nowhere/downloads/{}.bin", JobId::generate()).into()).unwrap(),
+        )];
         let once = match key {
             Key::None => None,
             Key::Each(client) => Some(IdempotencyKey { key: format!("{client}-{number}"), request: Sha256([0; 32]) }),
