@@ -6,6 +6,7 @@ mod api_refusals;
 mod api_serve;
 mod catalogue;
 mod cli_daemon;
+mod crash_points;
 mod daemon_kill;
 mod demo;
 mod disk;

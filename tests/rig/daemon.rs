@@ -59,6 +59,11 @@ impl Daemon {
         self.running.as_ref().expect("it was begun")
     }
 
+    /// Waits for its end, which somebody else has brought about.
+    pub(crate) fn ended(&mut self) -> Finished {
+        self.running.take().expect("it was begun").finish(LIMIT)
+    }
+
     /// Ends it with a signal.
     pub(crate) fn end(&mut self, signal: rustix::process::Signal) -> Finished {
         let running = self.running.take().expect("it was begun");
@@ -137,6 +142,12 @@ impl Daemon {
     #[track_caller]
     pub(crate) fn wait_progress(&self, job: &str, bytes: u64) {
         self.wait_view(&format!("{job}/progress"), |progress| progress["bytes_transferred"].as_u64() >= Some(bytes));
+    }
+
+    /// Waits, by held answers, until so many files are whole.
+    #[track_caller]
+    pub(crate) fn wait_whole(&self, job: &str, files: u64) {
+        self.wait_view(&format!("{job}/progress"), |progress| progress["files_transferred"] == files);
     }
 
     #[track_caller]

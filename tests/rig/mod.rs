@@ -10,6 +10,7 @@ mod scratch;
 mod servers;
 pub(crate) mod skip;
 mod space;
+mod strace;
 #[cfg(test)]
 mod tests;
 mod tmpfs;
@@ -19,4 +20,5 @@ pub(crate) use process::{Backhaul, Finished, Running};
 pub(crate) use scratch::{Scratch, assert_absent, assert_published, names_in, sha256_of};
 pub(crate) use servers::{BlackHole, Nginx, PythonServer};
 pub(crate) use skip::skip;
+pub(crate) use strace::Strace;
 pub(crate) use tmpfs::Tmpfs;
