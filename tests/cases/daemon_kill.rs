@@ -55,7 +55,7 @@ checkpoint_interval = 0.1
 
 /// How many daemons are killed; more where a longer run is wanted.
 fn kills() -> u64 {
-    number("BACKHAUL_DAEMON_KILLS", 15)
+    number("BACKHAUL_DAEMON_KILLS", 50)
 }
 
 /// Another one gives other moments and other requests, for the same jobs.

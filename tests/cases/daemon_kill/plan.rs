@@ -11,7 +11,7 @@ use super::super::fetch::{RESUMABLE_BYTES, draw};
 use crate::origin::{At, Content, End, Fault, File, On, Origin};
 
 pub(super) const OWNERS: u64 = 10;
-pub(super) const JOBS_OF_OWNER: u64 = 10;
+pub(super) const JOBS_OF_OWNER: u64 = 20;
 /// Files of a job, those included that are added later.
 pub(super) const FILES_MAX: u32 = 4;
 
