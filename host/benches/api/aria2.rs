@@ -21,10 +21,16 @@ pub(crate) struct Aria2 {
 impl Aria2 {
     /// None if it is not installed.
     pub(crate) fn start(directory: &Path) -> Option<Self> {
+        Self::with(directory, &[])
+    }
+
+    /// The same, with options.
+    pub(crate) fn with(directory: &Path, options: &[&str]) -> Option<Self> {
         let address = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap();
         let mut command = Command::new("aria2c");
         command.args(["--no-conf", "--quiet", "--enable-rpc", "--rpc-listen-port"]).arg(address.port().to_string());
-        let child = command.arg("--dir").arg(directory).stdout(Stdio::null()).stderr(Stdio::null()).spawn();
+        let child =
+            command.args(options).arg("--dir").arg(directory).stdout(Stdio::null()).stderr(Stdio::null()).spawn();
         let Ok(child) = child else {
             println!("  aria2c is not installed: its figures are left out");
             return None;
@@ -62,7 +68,7 @@ impl Drop for Aria2 {
     }
 }
 
-fn body(method: &str, parameters: &str) -> String {
+pub(crate) fn body(method: &str, parameters: &str) -> String {
     format!(r#"{{"jsonrpc":"2.0","id":"1","method":"{method}","params":[{parameters}]}}"#)
 }
 

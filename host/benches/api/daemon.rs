@@ -19,9 +19,16 @@ pub(crate) struct Daemon {
 
 impl Daemon {
     pub(crate) fn start(directory: &Path) -> Self {
+        Self::configured(directory, None)
+    }
+
+    pub(crate) fn configured(directory: &Path, config: Option<&Path>) -> Self {
         let socket: PathBuf = directory.join("api.sock");
         let mut command = Command::new(env!("CARGO_BIN_EXE_backhaul"));
         command.args(["serve", "--allow-root", "--state-dir"]).arg(directory.join("state"));
+        if let Some(config) = config {
+            command.arg("--config").arg(config);
+        }
         let child = command.arg("--socket").arg(&socket).stderr(Stdio::null()).spawn().unwrap();
         let peer = Peer::Unix(socket);
         peer.wait();

@@ -1,6 +1,6 @@
 //! What an application gets from the daemon through its socket, beside aria2 where it does the same.
 //!
-//! `cargo bench --bench api [-- PART]`, PART one of `polls`, `creation`, `events`, `jobs`; all without it. Figures for people; nothing
+//! `cargo bench --bench api [-- PART]`, PART one of `polls`, `creation`, `events`, `jobs`, `whole`; all without it. Figures for people; nothing
 //! depends on them. Needs `aria2c` and `wrk` (Debian: `apt-get install aria2 wrk`); without them their figures are left out, and that is
 //! said. Each rate is the best of several, because a machine that does something else as well only makes them worse. The directory is
 //! below TMPDIR: a file system in memory has no cost of syncing, and so no meaning for the creations.
@@ -14,6 +14,7 @@ mod events;
 mod jobs;
 mod load;
 mod polls;
+mod whole;
 
 use std::path::Path;
 use std::time::Duration;
@@ -31,8 +32,13 @@ fn main() {
     let limit = getrlimit(Resource::Nofile);
     setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit }).unwrap();
     let words: Vec<String> = std::env::args().skip(1).filter(|word| word != "--bench").collect();
-    let parts: [(&str, Part); 4] =
-        [("polls", polls::run), ("creation", creation::run), ("events", events::run), ("jobs", jobs::run)];
+    let parts: [(&str, Part); 5] = [
+        ("polls", polls::run),
+        ("creation", creation::run),
+        ("events", events::run),
+        ("jobs", jobs::run),
+        ("whole", whole::run),
+    ];
     for (name, run) in parts {
         if words.is_empty() || words.iter().any(|word| word == name) {
             let load = std::fs::read_to_string("/proc/loadavg").unwrap();
