@@ -26,5 +26,6 @@ mod slow;
 mod statuses;
 mod stores;
 mod truncation;
+mod units;
 mod usage;
 mod versions;
