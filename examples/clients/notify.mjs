@@ -116,6 +116,7 @@ async function fetchFile() {
 try {
   process.exitCode = await fetchFile();
 } catch (error) {
-  console.error(`error: ${error.message}`);
+  const where = error.syscall === "connect" ? `cannot reach the daemon on ${socketPath}: ` : "";
+  console.error(`error: ${where}${error.message}`);
   process.exitCode = 1;
 }

@@ -35,9 +35,12 @@ class Daemon(http.client.HTTPConnection):
         if body is not None:
             headers["Content-Type"] = "application/json"
             body = json.dumps(body)
-        self.request(method, path, body, headers)
-        response = self.getresponse()
-        text = response.read()
+        try:
+            self.request(method, path, body, headers)
+            response = self.getresponse()
+            text = response.read()
+        except (OSError, http.client.HTTPException) as error:
+            sys.exit(f"error: no answer from the daemon on {self.path}: {error}; see `backhaul serve`, and `backhaul job list`")
         return response.status, json.loads(text) if text else None
 
     def must(self, method, path, body=None, headers=None):

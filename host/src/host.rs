@@ -88,6 +88,16 @@ pub enum PolicyScope {
     JobsThatNameIt,
 }
 
+impl PolicyScope {
+    /// The name in a configuration.
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::AllJobs => "all_jobs",
+            Self::JobsThatNameIt => "jobs_that_name_it",
+        }
+    }
+}
+
 /// Why a host could not start.
 #[derive(Debug, thiserror::Error)]
 pub enum HostError {

@@ -16,6 +16,7 @@ use crate::rig::{Backhaul, Daemon, Running, Scratch, assert_absent, assert_publi
 
 /// Documented exit codes.
 const USAGE: i32 = 2;
+const STORE_UNUSABLE: i32 = 73;
 const STORE_LOCKED: i32 = 75;
 
 /// No process of these tests needs longer, on a slow and busy machine either.
@@ -208,6 +209,28 @@ fn the_supervisor_is_told_when_it_serves_and_when_it_stops() {
 }
 
 #[test]
+fn a_place_that_cannot_be_is_told_with_the_option_that_names_another() {
+    let scratch = Scratch::new();
+    let (file, state) = (scratch.write("file", b""), scratch.file("state"));
+    let (long, below_a_file) = (scratch.file(&"s".repeat(108)), format!("{file}/api.sock"));
+    let socket = scratch.file("s");
+    let places = [
+        (&state, &long, USAGE, "107 bytes"),
+        (&state, &below_a_file, STORE_UNUSABLE, "--socket PATH"),
+        (&file, &socket, STORE_UNUSABLE, "--state-dir DIR"),
+    ];
+    for (state_dir, socket, code, advice) in places {
+        let words = ["serve", "--allow-root", "--state-dir", state_dir, "--socket", socket];
+        let refused = Backhaul::new().args(words).run().expect_code(code);
+        assert!(refused.stderr.join("\n").contains(advice), "{advice}: {refused}");
+        assert_eq!(std::fs::symlink_metadata(&state).is_err(), code == USAGE || state_dir == &file, "{refused}");
+        let _gone = std::fs::remove_dir_all(&state);
+    }
+    let asked = Backhaul::new().args(["job", "list", "--socket", &long]).run().expect_code(USAGE);
+    assert!(asked.stderr.join("\n").contains("107 bytes"), "{asked}");
+}
+
+#[test]
 fn a_wrong_configuration_is_refused_before_anything_is_touched() {
     let scratch = Scratch::new();
     let config = scratch.write("config.toml", b"[scheduler]\ntime_slic = 60\n[transfer]\nconnect_timeout = \"soon\"\n");
@@ -222,6 +245,8 @@ fn a_wrong_configuration_is_refused_before_anything_is_touched() {
         assert!(told.contains(word), "{told}");
     }
     assert!(std::fs::symlink_metadata(&state).is_err());
+    let refused = Backhaul::new().args(["config", "show", "--config", &config, "-o", "json"]).run().expect_code(USAGE);
+    assert_eq!(refused.json()[0]["exit_code"], USAGE, "{refused}");
     let shown = Backhaul::new().args(["config", "show"]).run();
     assert_eq!(shown.code, Some(0), "{shown}");
     assert!(shown.stdout.iter().any(|line| line == "time_slice = 60"), "{shown}");

@@ -5,7 +5,7 @@ use std::io;
 use std::os::unix::fs::{DirBuilderExt as _, FileTypeExt as _, MetadataExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
-use tokio::net::UnixListener;
+use tokio::net::{UnixListener, UnixStream};
 
 /// Readable and writable by the owner only: whoever can connect can do everything.
 const SOCKET_MODE: u32 = 0o600;
@@ -14,7 +14,7 @@ const DIRECTORY_MODE: u32 = 0o700;
 /// Why there is no socket.
 #[derive(Debug, thiserror::Error)]
 pub enum SocketError {
-    /// Somebody answers there.
+    /// Somebody holds it.
     #[error("another process serves {}; stop it, or say with --socket PATH where else to listen", .0.display())]
     Taken(PathBuf),
     /// Something else has the name.
@@ -47,7 +47,7 @@ impl Socket {
     ///
     /// # Errors
     /// If somebody else listens there, something else has the name, or the system refuses it.
-    pub fn bind(path: &Path) -> Result<Self, SocketError> {
+    pub async fn bind(path: &Path) -> Result<Self, SocketError> {
         let failed = |operation, path: &Path, source| SocketError::Io { operation, path: path.to_owned(), source };
         if let Some(directory) = path.parent().filter(|directory| !directory.as_os_str().is_empty()) {
             let created = fs::DirBuilder::new().recursive(true).mode(DIRECTORY_MODE).create(directory);
@@ -55,17 +55,20 @@ impl Socket {
         }
         match fs::symlink_metadata(path) {
             Ok(found) if !found.file_type().is_socket() => return Err(SocketError::Foreign(path.to_owned())),
-            Ok(_) => match std::os::unix::net::UnixStream::connect(path) {
-                Ok(_) => return Err(SocketError::Taken(path.to_owned())),
-                Err(error) => tracing::info!(path = %path.display(), %error, "replacing a socket that was left behind"),
+            // Only a refused connection says that nobody holds it. A daemon with a long queue does not take another one now, and sockets of
+            // other kinds or other users cannot be asked.
+            Ok(_) => match UnixStream::connect(path).await {
+                Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => {
+                    tracing::info!(path = %path.display(), "replacing a socket that was left behind");
+                }
+                Ok(_) | Err(_) => return Err(SocketError::Taken(path.to_owned())),
             },
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
             Err(error) => return Err(failed("look at", path, error)),
         }
         // Under another name until it has its mode: nobody else can connect in between, and no client ever finds the name missing.
-        let mut temporary = path.as_os_str().to_owned();
-        temporary.push(format!(".{}", std::process::id()));
-        let temporary = PathBuf::from(temporary);
+        // A short one, for the system allows a socket's path few bytes.
+        let temporary = path.with_file_name(format!(".{}", std::process::id()));
         let _absent = fs::remove_file(&temporary);
         let listener = UnixListener::bind(&temporary).map_err(|error| failed("listen on", path, error))?;
         let named = fs::set_permissions(&temporary, fs::Permissions::from_mode(SOCKET_MODE))
@@ -108,9 +111,9 @@ mod tests {
     async fn a_socket_is_its_owners_and_goes_with_its_listener() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("run/api.sock");
-        let socket = Socket::bind(&path).unwrap();
+        let socket = Socket::bind(&path).await.unwrap();
         assert_eq!(fs::symlink_metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
-        assert!(matches!(Socket::bind(&path), Err(SocketError::Taken(_))));
+        assert!(matches!(Socket::bind(&path).await, Err(SocketError::Taken(_))));
         drop(socket);
         assert!(!path.exists());
     }
@@ -121,9 +124,37 @@ mod tests {
         let path = directory.path().join("api.sock");
         drop(std::os::unix::net::UnixListener::bind(&path).unwrap());
         assert!(path.exists());
-        drop(Socket::bind(&path).unwrap());
+        drop(Socket::bind(&path).await.unwrap());
         fs::write(&path, "mine").unwrap();
-        assert!(matches!(Socket::bind(&path), Err(SocketError::Foreign(_))));
+        assert!(matches!(Socket::bind(&path).await, Err(SocketError::Foreign(_))));
         assert_eq!(fs::read(&path).unwrap(), b"mine");
+    }
+
+    #[tokio::test]
+    async fn a_socket_that_somebody_holds_is_theirs_whatever_it_is() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("datagrams");
+        let held = std::os::unix::net::UnixDatagram::bind(&path).unwrap();
+        assert!(matches!(Socket::bind(&path).await, Err(SocketError::Taken(_))));
+        drop(held);
+        drop(Socket::bind(&path).await.unwrap());
+        // One whose queue is full: nobody can connect, and to wait for it would be for ever.
+        let path = directory.path().join("busy");
+        let listener = UnixListener::bind(&path).unwrap();
+        let mut waiting = Vec::new();
+        while let Ok(stream) = UnixStream::connect(&path).await {
+            waiting.push(stream);
+        }
+        assert!(matches!(Socket::bind(&path).await, Err(SocketError::Taken(_))));
+        drop(listener);
+    }
+
+    #[tokio::test]
+    async fn a_path_as_long_as_the_system_allows_can_be_served() {
+        let directory = tempfile::tempdir_in("/tmp").unwrap();
+        let bytes = directory.path().as_os_str().len();
+        let path = directory.path().join("s".repeat(107 - bytes - 1));
+        assert_eq!(path.as_os_str().len(), 107);
+        drop(Socket::bind(&path).await.unwrap());
     }
 }

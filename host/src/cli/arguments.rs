@@ -116,7 +116,7 @@ pub(crate) struct FileArguments {
     pub(crate) urls: Vec<String>,
 
     /// Where the file shall appear, for a single URL; its directory must exist [default: the URL's last segment, in -d DIR]
-    #[arg(short, long, value_name = "FILE", value_hint = ValueHint::FilePath, conflicts_with = "directory")]
+    #[arg(short, long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub(crate) output: Option<PathBuf>,
 
     /// Where the files shall appear; created if missing, as are the directories of local names below it [default: .]

@@ -4,15 +4,26 @@ use serde_json::json;
 
 use super::exit_code::ExitCode;
 use super::failure::Failure;
+use super::get::failure_line;
 use super::printer::Printer;
 use super::serve::{ConfigFormat, ConfigShowArguments, configuration};
-use crate::config::{Config, SETTINGS, Setting, Unit};
+use crate::config::{Config, SETTINGS, Setting, Unit, policy_table};
 
 pub(crate) fn show(arguments: &ConfigShowArguments, printer: &Printer) -> Result<ExitCode, Failure> {
-    let config = configuration(arguments.config.as_deref())?;
+    let config = configuration(arguments.config.as_deref()).inspect_err(|failure| {
+        if arguments.output == ConfigFormat::Json {
+            printer.json(&failure_line(failure));
+        }
+    })?;
     match arguments.output {
         ConfigFormat::Text => printer.result(text(&config)),
-        ConfigFormat::Json => SETTINGS.iter().for_each(|setting| printer.json(&as_json(setting, &config))),
+        ConfigFormat::Json => {
+            SETTINGS.iter().for_each(|setting| printer.json(&as_json(setting, &config)));
+            for (position, policy) in config.policies.iter().enumerate() {
+                let (key, source) = (format!("policies[{position}]"), config.file.as_deref());
+                printer.json(&json!({ "key": key, "value": policy_table(policy), "source": source }));
+            }
+        }
     }
     Ok(ExitCode::Success)
 }
@@ -36,7 +47,10 @@ fn text(config: &Config) -> String {
         ));
         text.push_str(&format!("{} = {value}\n", setting.key));
     }
-    text.push_str(&format!("\n# policies: {}", config.policies.len()));
+    for policy in &config.policies {
+        text.push_str(&format!("\n[[policies]]\n{}", policy_table(policy)));
+    }
+    text.truncate(text.trim_end().len());
     text
 }
 
@@ -72,7 +86,9 @@ mod tests {
     fn what_is_shown_is_a_configuration() {
         let directory = tempfile::tempdir().unwrap();
         let file = directory.path().join("config.toml");
-        std::fs::write(&file, "[scheduler]\ntime_slice = 2.5\n").unwrap();
+        let policies = "[[policies]]\nsource = \"mirrors\"\nscope = \"jobs_that_name_it\"\nsettings = { mirrors = [\"http://a/\"] }\n\
+                        [[policies]]\nsource = \"own.wasm\"\ngrants = [\"see-query\"]\nmemory = \"16MiB\"\n";
+        std::fs::write(&file, format!("[scheduler]\ntime_slice = 2.5\n{policies}")).unwrap();
         let config = Config::read(&file).unwrap();
         let shown = text(&config);
         assert!(shown.contains("time_slice = 2.5\n"), "{shown}");
@@ -80,6 +96,8 @@ mod tests {
         std::fs::write(&file, &shown).unwrap();
         let again = Config::read(&file).unwrap();
         assert_eq!(again.given.len(), SETTINGS.len());
+        assert_eq!(again.policies.len(), 2);
+        assert_eq!(format!("{:?}", again.policies), format!("{:?}", config.policies));
         for setting in SETTINGS {
             assert_eq!((setting.get)(&again.settings), (setting.get)(&config.settings), "{}", setting.name());
         }

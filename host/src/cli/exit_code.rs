@@ -11,7 +11,7 @@ pub enum ExitCode {
     Failed,
     /// The command line, or a file that it names, is not as it should be. Nothing was done.
     Usage,
-    /// A policy ended the job before all of its files were there.
+    /// The job was ended before all of its files were there.
     Incomplete,
     /// The store is damaged, or no store of ours.
     StoreDamaged,
@@ -90,7 +90,9 @@ impl ExitCode {
             Self::Usage => {
                 "bad usage: the command line, or a file that it names, is not as it should be; nothing was done"
             }
-            Self::Incomplete => "a policy completed or cancelled the job before all of its files were there",
+            Self::Incomplete => {
+                "the job was completed or cancelled before all of its files were there, by a policy or by whoever uses it"
+            }
             Self::StoreDamaged => {
                 "the store is damaged, or the directory holds a file that is no store of Backhaul; nothing was touched"
             }

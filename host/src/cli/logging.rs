@@ -2,6 +2,7 @@
 
 use std::io::{self, IsTerminal as _};
 
+use rustix::fs::fstat;
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::filter::LevelFilter;
 
@@ -37,5 +38,12 @@ fn start_at(level: LevelFilter) {
     let no_color = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
     let colours = io::stderr().is_terminal() && !no_color;
     // It fails only where an embedding application has a subscriber of its own, which is then the one to be used.
-    let _ = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr).with_ansi(colours).try_init();
+    let subscriber = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr).with_ansi(colours);
+    let _ = if goes_to_the_journal() { subscriber.without_time().try_init() } else { subscriber.try_init() };
+}
+
+/// Whether stderr is systemd's journal, which has the time of each line itself: the variable has device and inode of what it gave us.
+fn goes_to_the_journal() -> bool {
+    let Some(given) = std::env::var_os("JOURNAL_STREAM") else { return false };
+    fstat(io::stderr()).is_ok_and(|stderr| given == *format!("{}:{}", stderr.st_dev, stderr.st_ino))
 }

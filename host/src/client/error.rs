@@ -82,7 +82,9 @@ fn told(problem: &Problem) -> String {
         let _ = write!(text, ", {number}");
     }
     text.push(')');
-    for field in &problem.errors {
+    // A problem of one field has it in its detail.
+    let more = problem.errors.iter().filter(|field| problem.detail != format!("{}: {}", field.field, field.detail));
+    for field in more {
         let _ = write!(text, "\n  {}: {}", field.field, field.detail);
     }
     text

@@ -51,7 +51,8 @@ pub use self::error::ClientError;
 pub use self::events::{EventFilter, EventStart, EventStream, StreamItem};
 pub use self::jobs::{IdempotencyKey, JobFilter};
 pub use self::request::{EntityTag, Tagged};
-pub use self::socket::{NoSocketPath, SOCKET_VARIABLE, default_socket};
+pub(crate) use self::socket::checked_socket;
+pub use self::socket::{NoSocketPath, SOCKET_VARIABLE, SocketPathTooLong, default_socket};
 use self::transport::Transport;
 
 /// A client of one daemon.

@@ -1,10 +1,17 @@
 //! Where the daemon's socket is, unless somebody says otherwise. Client and server ask here, so that they meet.
 
 use std::ffi::OsString;
-use std::path::PathBuf;
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::{Path, PathBuf};
 
 /// The environment variable that names the socket.
 pub const SOCKET_VARIABLE: &str = "BACKHAUL_SOCKET";
+
+/// Bytes of a socket's path: what the kernel has, less the zero at its end.
+const PATH_BYTES_MAX: usize = 107;
+
+/// Bytes that the daemon needs for a name of its own beside the socket: a dot, and the seven digits of the largest process id.
+const NAME_BYTES: usize = 8;
 
 /// Why there is no place for the socket.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -13,6 +20,24 @@ pub const SOCKET_VARIABLE: &str = "BACKHAUL_SOCKET";
      daemon's socket is"
 )]
 pub struct NoSocketPath;
+
+/// A path that no socket can have.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "{} is too long for a socket: the system allows {PATH_BYTES_MAX} bytes for its path, and {} for its directory; say with --socket PATH or \
+     in BACKHAUL_SOCKET where else it is", .0.display(), PATH_BYTES_MAX - NAME_BYTES - 1
+)]
+pub struct SocketPathTooLong(PathBuf);
+
+/// The path, if a socket can have it. Client and server ask here, so that they say the same.
+pub(crate) fn checked_socket(path: PathBuf) -> Result<PathBuf, SocketPathTooLong> {
+    let bytes = |path: &Path| path.as_os_str().as_bytes().len();
+    let directory = path.parent().map_or(0, bytes);
+    if bytes(&path) > PATH_BYTES_MAX || directory + 1 + NAME_BYTES > PATH_BYTES_MAX {
+        return Err(SocketPathTooLong(path));
+    }
+    Ok(path)
+}
 
 /// The socket of this user's daemon: the one that `BACKHAUL_SOCKET` names, else `$XDG_RUNTIME_DIR/backhaul/backhaul.sock`, else
 /// `/run/backhaul/backhaul.sock` for root, else `backhaul/backhaul.sock` below `$XDG_STATE_HOME` or `~/.local/state`.
@@ -42,6 +67,17 @@ mod tests {
 
     fn of(is_root: bool, variables: &[(&str, &str)]) -> Result<PathBuf, NoSocketPath> {
         socket_of(is_root, &|name| variables.iter().find(|(of, _)| *of == name).map(|(_, value)| value.into()))
+    }
+
+    #[test]
+    fn a_path_is_as_long_as_a_socket_can_have_it() {
+        let long = |bytes: usize| PathBuf::from(format!("/tmp/{}", "x".repeat(bytes - 5)));
+        assert_eq!(checked_socket(long(107)), Ok(long(107)));
+        assert_eq!(checked_socket(long(108)), Err(SocketPathTooLong(long(108))));
+        assert_eq!(checked_socket(long(98).join("s")), Ok(long(98).join("s")));
+        assert_eq!(checked_socket(long(99).join("s")), Err(SocketPathTooLong(long(99).join("s"))));
+        let told = SocketPathTooLong(long(108)).to_string();
+        assert!(told.contains("107 bytes") && told.contains("98 for its directory"), "{told}");
     }
 
     #[test]

@@ -19,6 +19,7 @@ use crate::scheduler::SchedulerConfig;
 use crate::transfer::TransferSettings;
 
 pub use error::{ConfigError, WrongKey};
+pub(crate) use policies::table as policy_table;
 pub use quantity::Unit;
 pub use table::{SETTINGS, Setting};
 

@@ -44,8 +44,9 @@ fn policy(name: &str, entry: &Table, directory: &Path, wrong: &mut Wrong) -> Opt
         }
     };
     let scope = match entry.get("scope").map(Value::as_str) {
-        None | Some(Some("all_jobs")) => PolicyScope::AllJobs,
-        Some(Some("jobs_that_name_it")) => PolicyScope::JobsThatNameIt,
+        None => PolicyScope::AllJobs,
+        Some(Some(name)) if name == PolicyScope::AllJobs.name() => PolicyScope::AllJobs,
+        Some(Some(name)) if name == PolicyScope::JobsThatNameIt.name() => PolicyScope::JobsThatNameIt,
         Some(_) => {
             wrong.add(format!("{name}.scope"), "is \"all_jobs\" or \"jobs_that_name_it\"");
             PolicyScope::AllJobs
@@ -63,6 +64,28 @@ fn policy(name: &str, entry: &Table, directory: &Path, wrong: &mut Wrong) -> Opt
     };
     let grants = Grants { capabilities, memory_bytes };
     source.map(|source| PolicyToLoad { source, settings, grants, scope })
+}
+
+/// A policy as it is written in a file, where what has its default is left out.
+pub(crate) fn table(policy: &PolicyToLoad) -> Table {
+    let PolicyToLoad { source, settings, grants: Grants { capabilities, memory_bytes }, scope } = policy;
+    let source = match source {
+        PolicySource::Embedded(name) | PolicySource::Bytes { name, .. } => name.clone(),
+        PolicySource::File(path) => path.display().to_string(),
+    };
+    let mut table = Table::from_iter([("source".to_owned(), Value::from(source))]);
+    let mut add = |key: &str, value: Value| drop(table.insert(key.to_owned(), value));
+    add("scope", scope.name().into());
+    if !settings.is_empty() {
+        add("settings", settings.as_str().into());
+    }
+    if !capabilities.is_empty() {
+        add("grants", capabilities.iter().map(|capability| capability.name()).collect::<Vec<_>>().into());
+    }
+    if *memory_bytes != Grants::MEMORY_BYTES_DEFAULT {
+        add("memory", i64::try_from(*memory_bytes).unwrap_or(i64::MAX).into());
+    }
+    table
 }
 
 /// A name without a slash and an extension is an embedded one's, as on the command line.

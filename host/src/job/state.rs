@@ -62,12 +62,32 @@ pub enum Transition {
 
 /// A transition that a state does not have: BG_E_INVALID_STATE where a client asked for it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("a job in state {state:?} cannot become {transition:?}")]
+#[error("a job that is {} cannot be {}", .state.name(), .transition.participle())]
 pub struct IllegalTransition {
     /// The state that the job is in.
     pub state: JobState,
     /// What was to happen.
     pub transition: Transition,
+}
+
+impl Transition {
+    /// What is done to the job, for people.
+    const fn participle(self) -> &'static str {
+        match self {
+            Self::Suspended => "suspended",
+            Self::Resumed | Self::ResumedWithNothingLeft => "resumed",
+            Self::SlotGranted => "given a slot",
+            Self::Connected => "connected",
+            Self::SlotTaken => "relieved of its slot",
+            Self::FailedTransiently | Self::FailedFatally => "failed",
+            Self::GateShut => "held",
+            Self::Requeued => "queued",
+            Self::Finished => "finished",
+            Self::PublicationFailed => "found unpublished",
+            Self::Completed => "completed",
+            Self::Cancelled => "cancelled",
+        }
+    }
 }
 
 impl JobState {

@@ -4,12 +4,12 @@ use super::arguments::{Format, ListArguments};
 use super::job_id::{resolve, short};
 use super::table::{self, Column, Row, local_time, number, text};
 use super::{Session, names};
-use crate::api::wire::{CompletedJob, JobProgress, JobView, Seconds};
+use crate::api::wire::{JobProgress, JobView, Seconds};
 use crate::cli::exit_code::ExitCode;
 use crate::cli::failure::Failure;
 use crate::cli::get::waiting_for;
 use crate::cli::printer::Tone;
-use crate::cli::units::{bytes, millis};
+use crate::cli::units::{bytes, files, millis};
 use crate::client::{ClientError, JobFilter};
 use crate::job::{JobId, Priority};
 
@@ -151,7 +151,10 @@ fn pairs(job: &JobView) -> Vec<(&'static str, String)> {
         ("waiting on", job.waiting_on.as_ref().map(|_| why(job)).unwrap_or_default()),
         ("until", time(until)),
         ("error", job.error.as_ref().map(names::error_text).unwrap_or_default()),
-        ("progress", format!("{} of {size}, {files_transferred} of {files_total} files", bytes(bytes_transferred))),
+        (
+            "progress",
+            format!("{} of {size}, {files_transferred} of {}", bytes(bytes_transferred), files(files_total.into())),
+        ),
         ("priority", priority(job.priority).to_owned()),
         ("minimum retry delay", seconds(job.minimum_retry_delay)),
         ("no progress timeout", seconds(job.no_progress_timeout)),
@@ -194,20 +197,26 @@ pub(super) async fn complete(session: &Session<'_>, jobs: &[String]) -> Result<E
     for text in jobs {
         let result = async { Ok::<_, Failure>(session.client.complete(resolve(session, text).await?).await?) }.await;
         match result {
-            Ok(completed) if session.format == Format::Json => session.printer.json(&completed),
-            Ok(CompletedJob { job, partial }) => {
-                brief(session, &job);
-                if partial {
-                    let there = format!("{} of {} files", job.progress.files_transferred, job.progress.files_total);
-                    let what =
-                        format!("{}: {there} were finished and have their names; the others are dropped", job.id);
-                    session.printer.note(Tone::Warning, what);
+            Ok(completed) => {
+                match session.format {
+                    Format::Json => session.printer.json(&completed),
+                    Format::Table | Format::Tsv => brief(session, &completed.job),
+                }
+                if completed.partial {
+                    session.printer.note(Tone::Warning, what_was_there(&completed.job));
+                    failed.get_or_insert(ExitCode::Incomplete);
                 }
             }
             Err(failure) => fail(session, text, failure, &mut failed),
         }
     }
     Ok(failed.unwrap_or(ExitCode::Success))
+}
+
+fn what_was_there(JobView { id, progress, .. }: &JobView) -> String {
+    let JobProgress { files_total, files_transferred, .. } = *progress;
+    let total = files(files_total.into());
+    format!("{id}: {files_transferred} of {total} had been finished and got names; what the others had is dropped")
 }
 
 fn fail(session: &Session<'_>, job: &str, failure: Failure, failed: &mut Option<ExitCode>) {

@@ -23,7 +23,7 @@ use super::exit_code::ExitCode;
 use super::failure::Failure;
 use super::get::{Logging, failure_line};
 use super::printer::Printer;
-use crate::client::{Client, ClientError, default_socket};
+use crate::client::{Client, ClientError, checked_socket, default_socket};
 
 /// What a command works with.
 #[derive(Debug)]
@@ -123,6 +123,7 @@ fn start(socket: Option<PathBuf>) -> Result<(Client, tokio::runtime::Runtime), F
         Some(socket) => socket,
         None => default_socket().map_err(Failure::usage)?,
     };
+    let socket = checked_socket(socket).map_err(Failure::usage)?;
     let client = Client::unix(socket).map_err(|error| failure(&error))?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()

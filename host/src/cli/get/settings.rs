@@ -88,6 +88,11 @@ pub(crate) enum SettingsError {
     /// An option for a single URL.
     #[error("{0} is for a single URL; {1}")]
     SingleOnly(&'static str, &'static str),
+    /// `-o` and `-d`.
+    #[error(
+        "--output FILE is the whole path of the file, and --directory DIR where the files of URLs and lists lie: give one of the two"
+    )]
+    OutputAndDirectory,
     /// `-o -`.
     #[error("-o -: a file is needed; what is fetched is published whole, under a name")]
     OutputIsStdout,
@@ -233,6 +238,10 @@ pub(crate) fn files(arguments: &FileArguments, around: &mut Surroundings<'_>) ->
             "-o FILE",
             "give a directory with -d DIR, or local names in a list with -i",
         ));
+    }
+    // Not by clap: for the daemon's commands `-o json` is a format, which goes with every directory.
+    if arguments.output.is_some() && arguments.directory.is_some() {
+        return Err(SettingsError::OutputAndDirectory);
     }
     if arguments.sha256.is_some() && !from_line {
         return Err(SettingsError::SingleOnly("--sha256 HEX", "in a list with -i, each line may end with sha256=HEX"));

@@ -17,10 +17,11 @@ use super::failure::Failure;
 use super::get::Signals;
 use super::store;
 use crate::api::{Access, Server, Socket, SocketError};
-use crate::client::default_socket;
+use crate::client::{checked_socket, default_socket};
 use crate::config::{Config, Settings};
 use crate::host::{Host, HostConfig, HostError};
 use crate::network::Network;
+use crate::store::StoreError;
 
 /// What the command line and the environment say together.
 struct Plan {
@@ -67,6 +68,7 @@ fn plan(arguments: ServeArguments) -> Result<Plan, Failure> {
         Some(given) => given,
         None => default_socket().map_err(Failure::usage)?,
     };
+    let socket = checked_socket(socket).map_err(Failure::usage)?;
     Ok(Plan { config, state_dir, socket, uid: user.as_raw() })
 }
 
@@ -78,7 +80,7 @@ async fn serve(plan: Plan) -> Result<(), Failure> {
     let host = HostConfig { state_dir: state_dir.clone(), scheduler, transfer, policy, policies, network, retention };
     let host = Arc::new(Host::start(host).await.map_err(|error| of_host(&error))?);
     // Only now: whoever has the lock of the state directory may take over a socket that was left behind.
-    let socket = match Socket::bind(&socket) {
+    let socket = match Socket::bind(&socket).await {
         Ok(socket) => socket,
         Err(error) => {
             host.shutdown().await;
@@ -104,6 +106,9 @@ async fn serve(plan: Plan) -> Result<(), Failure> {
 
 fn of_host(error: &HostError) -> Failure {
     match error {
+        HostError::Store(error @ StoreError::Io { .. }) => {
+            advised(store::failure(error), "say with --state-dir DIR where else the state may lie")
+        }
         HostError::Store(error) => store::failure(error),
         HostError::Policy(error) => Failure::of(ExitCode::Policy, error),
         HostError::Transfer(error) => Failure::of(ExitCode::Internal, error),
@@ -111,12 +116,18 @@ fn of_host(error: &HostError) -> Failure {
 }
 
 fn of_socket(error: &SocketError) -> Failure {
-    let code = match error {
-        SocketError::Taken(_) => ExitCode::StoreLocked,
-        SocketError::Foreign(_) => ExitCode::Usage,
-        SocketError::Io { .. } => ExitCode::StoreUnusable,
-    };
-    Failure::of(code, error)
+    match error {
+        SocketError::Taken(_) => Failure::of(ExitCode::StoreLocked, error),
+        SocketError::Foreign(_) => Failure::of(ExitCode::Usage, error),
+        SocketError::Io { .. } => {
+            advised(Failure::of(ExitCode::StoreUnusable, error), "say with --socket PATH where else to listen")
+        }
+    }
+}
+
+/// What can be done goes after what failed and why.
+fn advised(failure: Failure, advice: &str) -> Failure {
+    Failure::new(failure.code, format!("{}; {advice}", failure.message))
 }
 
 fn tell_supervisor(states: &[NotifyState<'_>]) {
