@@ -2,7 +2,7 @@
 
 use super::arguments::{Format, ListArguments};
 use super::job_id::{resolve, short};
-use super::table::{self, Column, Row, local_time, number, text};
+use super::table::{self, Column, Row, local_time, number, text, where_it_fits};
 use super::{Session, names};
 use crate::api::wire::{JobProgress, JobView, Seconds};
 use crate::cli::exit_code::ExitCode;
@@ -20,10 +20,10 @@ const PAGE: u32 = 500;
 const COLUMNS: [Column; 8] = [
     text("ID"),
     text("STATE"),
-    text("PRIORITY"),
+    where_it_fits(text("PRIORITY")),
     number("DONE"),
     number("SIZE"),
-    number("FILES"),
+    where_it_fits(number("FILES")),
     text("NAME"),
     text("WHY"),
 ];

@@ -16,6 +16,17 @@ pub(super) struct Column {
     pub(super) head: &'static str,
     /// How its cells stand.
     pub(super) side: Side,
+    /// Whether a table that would not fit can do without it.
+    pub(super) need: Need,
+}
+
+/// Whether a table can do without a column.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Need {
+    /// It cannot.
+    Always,
+    /// It is left out where the terminal is too narrow for all.
+    WhereItFits,
 }
 
 /// How the cells of a column stand.
@@ -28,11 +39,16 @@ pub(super) enum Side {
 }
 
 pub(super) const fn text(head: &'static str) -> Column {
-    Column { head, side: Side::Left }
+    Column { head, side: Side::Left, need: Need::Always }
 }
 
 pub(super) const fn number(head: &'static str) -> Column {
-    Column { head, side: Side::Right }
+    Column { head, side: Side::Right, need: Need::Always }
+}
+
+/// A column that gives way on a narrow terminal.
+pub(super) const fn where_it_fits(column: Column) -> Column {
+    Column { need: Need::WhereItFits, ..column }
 }
 
 /// A row in its three forms.
@@ -92,17 +108,68 @@ enum Lines {
 /// Columns that a cell may have, unless it is the last: the last one needs room, too.
 const CELL_MAX: usize = 40;
 
+/// Columns that such a cell has at least, where the terminal is narrow: the longest name of a state.
+const CELL_MIN: usize = 15;
+
+/// Columns that the last cell has at least: the name of an error and its number.
+const LAST_MIN: usize = 20;
+
+/// Which columns are drawn, and how wide.
+#[derive(Debug, PartialEq, Eq)]
+struct Fit {
+    /// By their numbers.
+    columns: Vec<usize>,
+    /// That a cell may have.
+    cell_max: usize,
+    /// Of the whole: wider than the terminal, where nothing else helps.
+    width: usize,
+}
+
+impl Fit {
+    /// Cells get shorter first; then columns go.
+    fn of(columns: &[Column], rows: &[Vec<String>], terminal: usize) -> Self {
+        let heads = columns.iter().map(|column| console::measure_text_width(column.head));
+        let cell = |row: &Vec<String>, index: usize| row.get(index).map_or(0, |cell| console::measure_text_width(cell));
+        let widest =
+            heads.enumerate().map(|(index, head)| rows.iter().map(|row| cell(row, index)).fold(head, usize::max));
+        let widest: Vec<usize> = widest.collect();
+        let mut kept: Vec<usize> = (0..columns.len()).collect();
+        loop {
+            let needed = |cell_max: usize| {
+                let last = kept.last().map_or(0, |index| widest[*index].min(LAST_MIN));
+                let others: usize = kept.iter().rev().skip(1).map(|index| widest[*index].min(cell_max)).sum();
+                // A space on each side, but at the begin.
+                others + last + 2 * kept.len() - 1
+            };
+            if let Some(cell_max) = (CELL_MIN..=CELL_MAX).rev().find(|cell_max| needed(*cell_max) <= terminal) {
+                return Self { columns: kept, cell_max, width: terminal };
+            }
+            match kept.iter().rposition(|index| columns[*index].need == Need::WhereItFits) {
+                Some(position) => drop(kept.remove(position)),
+                None => return Self { width: needed(CELL_MIN), columns: kept, cell_max: CELL_MIN },
+            }
+        }
+    }
+}
+
 /// A cell with its end, which is what tells names apart.
-fn shortened(cell: &str) -> String {
+fn shortened(cell: &str, cell_max: usize) -> String {
     let mut rest = cell.chars();
     let mut text = cell.to_owned();
-    while console::measure_text_width(&text) > CELL_MAX && rest.next().is_some() {
+    while console::measure_text_width(&text) > cell_max && rest.next().is_some() {
         text = format!("…{}", rest.as_str());
     }
     text
 }
 
 fn drawn(columns: &[Column], rows: impl Iterator<Item = Vec<String>>, lines: Lines, width: u16) -> String {
+    let rows: Vec<Vec<String>> = rows.map(|row| row.iter().map(|cell| one_line(cell)).collect()).collect();
+    let fit = match lines {
+        Lines::One => Fit::of(columns, &rows, width.into()),
+        Lines::Many => Fit { columns: (0..columns.len()).collect(), cell_max: CELL_MAX, width: width.into() },
+    };
+    let columns: Vec<Column> = fit.columns.iter().map(|index| columns[*index]).collect();
+    let width = u16::try_from(fit.width).unwrap_or(u16::MAX);
     let mut table = Drawn::new();
     table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Dynamic).set_width(width);
     table.set_truncation_indicator("…");
@@ -111,9 +178,9 @@ fn drawn(columns: &[Column], rows: impl Iterator<Item = Vec<String>>, lines: Lin
     }
     for row in rows {
         let last = row.len() - 1;
-        let cells = row.iter().enumerate().map(|(index, cell)| match index {
-            _ if index == last => one_line(cell),
-            _ => shortened(&one_line(cell)),
+        let cells = fit.columns.iter().map(|index| match &row[*index] {
+            cell if *index == last => cell.clone(),
+            cell => shortened(cell, fit.cell_max),
         });
         let mut row = DrawnRow::from(cells.collect::<Vec<_>>());
         if lines == Lines::One {
@@ -168,6 +235,30 @@ mod tests {
         assert!(narrow.contains('…'), "what is cut is seen to be: {narrow}");
         let whole = drawn(&columns, rows(), Lines::Many, 30);
         assert!(whole.contains("fit"), "{whole}");
+    }
+
+    #[test]
+    fn on_a_narrow_terminal_columns_go_before_the_last_cell_does() {
+        let columns = [text("ID"), text("STATE"), where_it_fits(text("PRIORITY")), text("NAME"), text("WHY")];
+        let row =
+            ["2ff1355f", "transient_error", "foreground", "a rather long name of a job", "http (0x80190194): failed"];
+        let drawn = |width| drawn(&columns, [row.map(str::to_owned).to_vec()].into_iter(), Lines::One, width);
+        assert!(
+            drawn(120).contains("foreground")
+                && drawn(120).contains("a rather long name")
+                && drawn(120).contains("failed")
+        );
+        let cells_are_cut = drawn(80);
+        assert!(cells_are_cut.contains("foreground") && cells_are_cut.contains("http (0x80190194)"), "{cells_are_cut}");
+        let columns_are_left_out = drawn(66);
+        assert!(!columns_are_left_out.contains("foreground"), "{columns_are_left_out}");
+        for width in [120, 80, 66, 20] {
+            let text = drawn(width);
+            assert!(text.contains("http (0x801901") && text.contains("transient_error"), "{width}: {text}");
+            assert_eq!(text.lines().count(), 2, "a head and a row: {text}");
+            let fits = text.lines().all(|line| console::measure_text_width(line) <= width.into());
+            assert_eq!(fits, width != 20, "{width}: {text}");
+        }
     }
 
     #[test]
