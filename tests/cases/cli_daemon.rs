@@ -51,6 +51,11 @@ fn a_job_is_created_listed_shown_and_brought_to_its_end() {
     assert_eq!(listed[8], "a\u{fffd}name", "a tab in a name would be another field");
     assert_eq!(fields(&daemon, ["job", "list", "--label", "batch=7", "--state", "suspended"])[0], id);
     assert_eq!(daemon.run(["job", "list", "--label", "batch=8"]).stdout, [""; 0]);
+    for state in ["transient-error", "transient_error"] {
+        assert_eq!(daemon.run(["job", "list", "--state", state]).stdout, [""; 0]);
+    }
+    let finished = daemon.command(["job", "list", "--state", "nonsense"]).run().expect_code(USAGE);
+    assert!(finished.output().contains("transient-error"), "{finished}");
     let end = &id[id.len() - 8..];
     let shown = daemon.json(["job", "show", end]);
     assert_eq!((shown["id"].as_str(), &shown["labels"]["batch"]), (Some(id.as_str()), &Value::from("7")));
@@ -294,7 +299,9 @@ fn without_a_daemon_the_socket_is_named() {
 fn completions_are_printed_for_each_shell() {
     for shell in ["bash", "zsh", "fish"] {
         let finished = Backhaul::new().args(["completions", shell]).run().expect_code(DONE);
-        assert!(finished.output().contains("add-file"), "{shell}: {finished}");
+        for word in ["add-file", "transient-error"] {
+            assert!(finished.output().contains(word), "{shell}: {word}: {finished}");
+        }
     }
 }
 

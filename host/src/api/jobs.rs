@@ -84,7 +84,7 @@ fn check_policies(app: &App, names: &[PolicyName]) -> Result<(), Refusal> {
     let missing: Vec<_> = missing
         .map(|(position, _)| FieldProblem {
             field: format!("/policies/{position}"),
-            detail: "no policy of this name is loaded; GET /v1/policies lists them".into(),
+            detail: "no policy of this name is loaded: the configuration has those that are, and GET /v1/policies lists them".into(),
         })
         .collect();
     if missing.is_empty() { Ok(()) } else { Err(Refusal::no_policies(missing)) }

@@ -96,7 +96,7 @@ pub(crate) enum JobCommand {
     Resume(JobsArguments),
     /// Delete what was fetched, and end the jobs
     Cancel(JobsArguments),
-    /// Give finished files their local names, and end the jobs
+    /// Give finished files their local names, and end the jobs; exit code 3 if some were not finished
     Complete(JobsArguments),
     /// List the files of a job
     Files(OneJobArguments),
@@ -226,7 +226,7 @@ Fields of a line without a table: id, state, priority, bytes transferred, bytes 
 display name, what it waits for or its error. What is not known is empty.")]
 pub(crate) struct ListArguments {
     /// Only jobs in this state, for example queued or transient-error; may be given several times
-    #[arg(short, long, value_name = "STATE", value_parser = parse_state)]
+    #[arg(short, long, value_name = "STATE", value_parser = state(), hide_possible_values = true)]
     pub(crate) state: Vec<JobState>,
 
     /// Only jobs of this level
@@ -382,10 +382,16 @@ fn parse_label(text: &str) -> Result<(String, String), &'static str> {
     }
 }
 
-fn parse_state(text: &str) -> Result<JobState, String> {
-    let wanted = text.to_ascii_lowercase().replace('-', "_");
-    JobState::ALL.into_iter().find(|state| state.name() == wanted).ok_or_else(|| {
-        let names: Vec<_> = JobState::ALL.into_iter().map(JobState::name).collect();
-        format!("a state is one of {}", names.join(", "))
+/// A state by its name, with a hyphen as elsewhere on the command line, or as in the API. Shells complete it.
+fn state() -> impl clap::builder::TypedValueParser<Value = JobState> {
+    use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser as _};
+    let word = |state: JobState| match state {
+        JobState::TransientError => "transient-error",
+        state => state.name(),
+    };
+    let words = JobState::ALL.map(|state| PossibleValue::new(word(state)).alias(state.name()));
+    PossibleValuesParser::new(words).map(move |given| {
+        let is_meant = |state: &JobState| word(*state) == given || state.name() == given;
+        JobState::ALL.into_iter().find(is_meant).expect("only names of states are possible")
     })
 }

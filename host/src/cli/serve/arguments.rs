@@ -14,8 +14,8 @@ Places:
   state directory  --state-dir, else $STATE_DIRECTORY (systemd), else /var/lib/backhaul for root,
                    else $XDG_STATE_HOME/backhaul/daemon or ~/.local/state/backhaul/daemon
   socket           --socket, else $BACKHAUL_SOCKET, else $XDG_RUNTIME_DIR/backhaul/backhaul.sock,
-                   else /run/backhaul/backhaul.sock for root, else backhaul/backhaul.sock below $XDG_STATE_HOME
-                   or ~/.local/state
+                   else /run/backhaul/backhaul.sock for root, else backhaul/backhaul.sock below
+                   $XDG_STATE_HOME or ~/.local/state; its path has at most 107 bytes
   configuration    --config only; `backhaul config show` lists every setting
 
 Its log goes to stderr; -v tells more, and BACKHAUL_LOG selects.";
