@@ -15,6 +15,8 @@ import time
 import uuid
 
 TIMEOUT_SECONDS = 60
+# In all what a daemon needs to stop and to start again.
+PAUSES_SECONDS = (0.2, 1, 3, 5, 10)
 
 
 class Daemon(http.client.HTTPConnection):
@@ -35,12 +37,22 @@ class Daemon(http.client.HTTPConnection):
         if body is not None:
             headers["Content-Type"] = "application/json"
             body = json.dumps(body)
+        # A daemon that is restarted is asked again; what changes something may have been done, and is not repeated.
+        for pause in PAUSES_SECONDS if method == "GET" else ():
+            try:
+                return self.once(method, path, body, headers)
+            except (OSError, http.client.HTTPException):
+                self.close()
+                time.sleep(pause)
         try:
-            self.request(method, path, body, headers)
-            response = self.getresponse()
-            text = response.read()
+            return self.once(method, path, body, headers)
         except (OSError, http.client.HTTPException) as error:
             sys.exit(f"error: no answer from the daemon on {self.path}: {error}; see `backhaul serve`, and `backhaul job list`")
+
+    def once(self, method, path, body, headers):
+        self.request(method, path, body, headers)
+        response = self.getresponse()
+        text = response.read()
         return response.status, json.loads(text) if text else None
 
     def must(self, method, path, body=None, headers=None):

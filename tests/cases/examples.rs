@@ -91,6 +91,35 @@ fn polling_in_python() {
 }
 
 #[test]
+fn polling_in_python_over_the_end_of_the_daemon() {
+    if !is_installed("python3") {
+        skip!("python3 is not installed");
+    }
+    let (origin, mut daemon) = (Origin::start(), Daemon::start());
+    let content = origin.file("/f", File::seeded(2, 24 * MIB));
+    origin.throttle(Some(8 * MIB));
+    let out = daemon.out("f");
+    let client = || {
+        let mut client = Command::new("python3");
+        client.arg(script("poll.py")).args([&daemon.socket(), &origin.url("/f"), &out]);
+        client
+    };
+    let running = Running::start(client());
+    running.wait_stdout("begin of the transfer", RUN_LIMIT, |line| line == "transferring");
+    let again = client();
+    daemon.end(rustix::process::Signal::KILL);
+    // One that nobody answers at first tells so, and begins nothing.
+    let finished = Running::start(again).finish(RUN_LIMIT).expect_code(JOB_FAILED);
+    assert!(
+        finished.output().contains("no answer from the daemon") && !finished.output().contains("Traceback"),
+        "{finished}"
+    );
+    daemon.begin();
+    running.finish(RUN_LIMIT).expect_code(DONE);
+    assert_published(&out, content);
+}
+
+#[test]
 fn events_in_rust() {
     fetches_over_a_transient_error(example("notify"), "transferring > transferred");
     tells_what_stays(example("notify"));

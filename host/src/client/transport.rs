@@ -179,10 +179,13 @@ fn checked(answer: Answer) -> Result<Answer, ClientError> {
 fn reason(error: &reqwest::Error) -> String {
     let mut cause: Option<&dyn Error> = Some(error);
     while let Some(error) = cause {
-        if let Some(io) = error.downcast_ref::<io::Error>()
-            && io.raw_os_error().is_some()
+        if let Some(system) = error.downcast_ref::<io::Error>()
+            && system.raw_os_error().is_some()
         {
-            return io.to_string();
+            // Sockets are their owners' only: starting a daemon that runs already would not help.
+            let whose =
+                if system.kind() == io::ErrorKind::PermissionDenied { ", for it is another user's" } else { "" };
+            return format!("{system}{whose}");
         }
         cause = error.source();
     }
