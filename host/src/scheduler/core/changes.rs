@@ -66,12 +66,13 @@ impl Board {
         if expected.is_some_and(|expected| *expected != job.record) {
             return self.reply(request, Err(CommandError::Changed(job.record.id)));
         }
-        self.active(job);
         let before = job.record.properties.clone();
         let fields = match changes.apply(&mut job.record) {
             Ok(fields) => fields,
             Err(error) => return self.reply(request, Err(error.into())),
         };
+        // Not before: what is refused leaves no trace.
+        self.active(job);
         if !fields.is_empty() {
             self.touch(job);
             let fields = fields.into_iter().map(str::to_owned).collect();

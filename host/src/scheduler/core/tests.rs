@@ -5,6 +5,7 @@ mod changes;
 mod endings;
 mod failures;
 mod harness;
+mod limits;
 mod lives;
 mod network;
 mod properties;
