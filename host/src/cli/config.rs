@@ -74,6 +74,7 @@ fn as_json(setting: &Setting, config: &Config) -> serde_json::Value {
 fn source(setting: &Setting, config: &Config) -> String {
     match &config.file {
         Some(file) if config.given.contains(&setting.name()) => file.display().to_string(),
+        _ if setting.is_of_preset() && (setting.get)(&config.settings) != setting.default() => "limits.preset".into(),
         _ => "default".into(),
     }
 }
@@ -93,6 +94,7 @@ mod tests {
         let shown = text(&config);
         assert!(shown.contains("time_slice = 2.5\n"), "{shown}");
         assert!(shown.contains(&format!("from: {}", file.display())), "{shown}");
+        assert!(shown.contains("[limits]\n# The limits that"), "{shown}");
         std::fs::write(&file, &shown).unwrap();
         let again = Config::read(&file).unwrap();
         assert_eq!(again.given.len(), SETTINGS.len());
@@ -101,5 +103,23 @@ mod tests {
         for setting in SETTINGS {
             assert_eq!((setting.get)(&again.settings), (setting.get)(&config.settings), "{}", setting.name());
         }
+    }
+
+    #[test]
+    fn a_limit_says_whether_it_comes_from_the_preset() {
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join("config.toml");
+        std::fs::write(&file, "[limits]\npreset = \"bits\"\njobs = 7\n").unwrap();
+        let shown = text(&Config::read(&file).unwrap());
+        let setting = |key: &str| {
+            let lines: Vec<_> = shown.lines().collect();
+            let at = lines.iter().position(|line| line.starts_with(&format!("{key} = "))).unwrap();
+            format!("{} {}", lines[at - 1], lines[at])
+        };
+        let of_preset = setting("files_per_job");
+        assert!(of_preset.contains("from: limits.preset") && of_preset.ends_with("files_per_job = 200"), "{of_preset}");
+        let given = setting("jobs");
+        assert!(given.contains(&format!("from: {}", file.display())) && given.ends_with("jobs = 7"), "{given}");
+        assert!(given.contains("unit: jobs; default: 100000; allowed: 1 to 1000000"), "{given}");
     }
 }

@@ -6,6 +6,7 @@
 mod error;
 mod parse;
 mod policies;
+mod preset;
 mod quantity;
 mod table;
 
@@ -20,6 +21,7 @@ use crate::transfer::TransferSettings;
 
 pub use error::{ConfigError, WrongKey};
 pub(crate) use policies::table as policy_table;
+pub use preset::LimitsPreset;
 pub use quantity::Unit;
 pub use table::{SETTINGS, Setting};
 
@@ -29,8 +31,10 @@ const FILE_BYTES_MAX: u64 = 1 << 20;
 /// The values of all settings.
 #[derive(Debug, Clone, Default)]
 pub struct Settings {
-    /// `[scheduler]`
+    /// `[scheduler]`, and with it `[limits]`
     pub scheduler: SchedulerConfig,
+    /// `limits.preset`
+    pub limits_preset: LimitsPreset,
     /// `[transfer]`
     pub transfer: TransferSettings,
     /// `[policy]`

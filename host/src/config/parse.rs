@@ -7,6 +7,7 @@ use toml::{Table, Value};
 use super::Config;
 use super::error::{ConfigError, WrongKey};
 use super::policies;
+use super::preset::apply_preset;
 use super::table::{SETTINGS, Setting};
 
 /// The section of the policies, which is a list.
@@ -64,6 +65,7 @@ pub(super) fn parse(text: &str, path: &Path) -> Result<Config, ConfigError> {
             wrong.add(name, "is a section: write its settings below a line [section]");
         }
     }
+    apply_preset(&mut config.settings, |setting| config.given.contains(&setting.name()));
     check_together(&config, &mut wrong);
     if wrong.0.is_empty() { Ok(config) } else { Err(ConfigError::Wrong { path: path.to_owned(), wrong: wrong.0 }) }
 }
@@ -114,6 +116,7 @@ mod tests {
 
     use super::*;
     use crate::policy::AdmitOnFault;
+    use crate::scheduler::Limits;
 
     fn wrong(text: &str) -> Vec<WrongKey> {
         match parse(text, Path::new("/etc/backhaul.toml")) {
@@ -158,6 +161,36 @@ mod tests {
                 .iter()
                 .any(|wrong| wrong.problem.contains("is no number of seconds; allowed are 0.1 to 3600 seconds"))
         );
+    }
+
+    #[test]
+    fn the_preset_says_what_the_file_does_not_wherever_it_stands() {
+        let limits = |text: &str| parse(text, Path::new("/c.toml")).unwrap().settings.scheduler.limits;
+        assert_eq!(limits(""), Limits::default());
+        assert_eq!(limits("[limits]\npreset = \"generous\"\n"), Limits::default());
+        assert_eq!(limits("[limits]\npreset = \"bits\"\n"), Limits::BITS);
+        let some = Limits { jobs: 5, files_per_job: 1_000_000, ..Limits::BITS };
+        assert_eq!(limits("[limits]\njobs = 5\npreset = \"bits\"\nfiles_per_job = 1000000\n"), some);
+        assert_eq!(limits("[limits]\npreset = \"bits\"\nfiles_per_job = 1000000\njobs = 5\n"), some);
+        let wrong = wrong("[limits]\npreset = \"bitz\"\njobs = 0\nranges_per_file = 10001\n");
+        assert_eq!(wrong.len(), 3, "{wrong:?}");
+        assert!(
+            wrong.iter().any(|wrong| wrong.problem.ends_with("allowed are \"generous\", \"bits\" word")),
+            "{wrong:?}"
+        );
+    }
+
+    #[test]
+    fn the_inactivity_timeout_has_bits_own_limits() {
+        let timeout = |value: &str| {
+            let text = format!("[scheduler]\ninactivity_timeout = {value}\n");
+            parse(&text, Path::new("/c.toml")).map(|config| config.settings.scheduler.inactivity_timeout_ms)
+        };
+        const DAY_MS: u64 = 86_400_000;
+        assert_eq!(parse("", Path::new("/c.toml")).unwrap().settings.scheduler.inactivity_timeout_ms, 90 * DAY_MS);
+        assert_eq!(timeout("1").unwrap(), 1_000);
+        assert_eq!(timeout("86313600").unwrap(), 999 * DAY_MS);
+        assert!(timeout("0.999").is_err() && timeout("86313601").is_err());
     }
 
     #[test]

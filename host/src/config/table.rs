@@ -4,6 +4,7 @@ use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use super::Settings;
+use super::preset::{LIMITS, LimitsPreset};
 use super::quantity::Unit;
 use crate::job::limits::GUEST_NUMBER_MAX;
 use crate::policy::{AdmitOnFault, OnFault};
@@ -68,6 +69,24 @@ macro_rules! number {
             get: |settings| u64::try_from(settings.$section.$field).unwrap_or(u64::MAX),
             set: |settings, value| {
                 settings.$section.$field = value.try_into().expect("the limits of a setting fit the type of its field");
+            },
+        }
+    };
+}
+
+/// A setting of `[limits]`.
+macro_rules! limit {
+    ($field:ident, $unit:literal, $allowed:expr, $reason:literal) => {
+        Setting {
+            section: LIMITS,
+            key: stringify!($field),
+            unit: Unit::Count($unit),
+            allowed: $allowed,
+            reason: $reason,
+            get: |settings| settings.scheduler.limits.$field.into(),
+            set: |settings, value| {
+                settings.scheduler.limits.$field =
+                    value.try_into().expect("the limits of a setting fit the type of its field");
             },
         }
     };
@@ -191,6 +210,46 @@ pub static SETTINGS: &[Setting] = &[
         Unit::Count("repairs"),
         0..=1_000_000,
         "Repairs that a job may have in its life; then it stays in error."
+    ),
+    number!(
+        scheduler.inactivity_timeout_ms,
+        "inactivity_timeout",
+        Unit::Seconds,
+        1_000..=999 * DAY,
+        "After how long without progress and without a command of a client a job is cancelled, its part files deleted. A start leaves each job at least a day, or as long as this if that is shorter: a clock may have been wrong. 90 days, and 999 at most, as in BITS."
+    ),
+    Setting {
+        section: LIMITS,
+        key: "preset",
+        unit: Unit::Word(&["generous", "bits"]),
+        allowed: 0..=1,
+        reason: "The limits that are not set below: those of a host that serves many, or BITS's own (60 jobs of an owner, 300 jobs, 200 files, 500 ranges).",
+        get: |settings| settings.limits_preset as u64,
+        set: |settings, word| settings.limits_preset = LimitsPreset::ALL[usize::try_from(word).unwrap_or(0)],
+    },
+    limit!(
+        jobs_per_owner,
+        "jobs",
+        1..=1_000_000,
+        "Jobs of one owner that are not at their end; another one is refused with too_many_jobs_per_user."
+    ),
+    limit!(
+        jobs,
+        "jobs",
+        1..=1_000_000,
+        "Jobs of all owners that are not at their end (too_many_jobs_per_machine). Each takes some 1 KiB of memory."
+    ),
+    limit!(
+        files_per_job,
+        "files",
+        1..=10_000_000,
+        "Files of one job (too_many_files_in_job). They stay on the disk, some 500 bytes each."
+    ),
+    limit!(
+        ranges_per_file,
+        "ranges",
+        1..=10_000,
+        "Ranges of one file (too_many_ranges_in_file). All of them are written with each checkpoint of the file: 1,000 take some 20 KiB."
     ),
     duration!(
         transfer.connect_timeout,
