@@ -54,6 +54,17 @@ impl Refusal {
         Self::with_code(StatusCode::NOT_FOUND, ErrorCode::ErrorInformationUnavailable, detail)
     }
 
+    /// Fields whose values cannot be; each is named. The code is BITS's where it has one for all of them.
+    pub(super) fn coded_fields(wrong: Vec<(FieldProblem, Option<ErrorCode>)>) -> Self {
+        let code = wrong.first().and_then(|(_, code)| *code);
+        let code = code.filter(|code| wrong.iter().all(|(_, other)| *other == Some(*code)));
+        let refusal = Self::fields(wrong.into_iter().map(|(problem, _)| problem).collect());
+        match code {
+            Some(code) => Self { code: code.name(), number: Some(code.number(None)), ..refusal },
+            None => refusal,
+        }
+    }
+
     /// Fields whose values cannot be; each is named.
     pub(super) fn fields(fields: Vec<FieldProblem>) -> Self {
         let detail = match fields.as_slice() {
@@ -185,6 +196,20 @@ mod tests {
         );
         let problem = Refusal::no_error(JobId::generate()).problem();
         assert_eq!((problem.status, problem.number.as_deref()), (404, Some("0x8020000F")));
+    }
+
+    #[test]
+    fn the_code_is_bits_own_where_all_wrong_fields_share_it() {
+        let wrong = |field: &str| FieldProblem { field: field.into(), detail: "is wrong".into() };
+        let long = |field| (wrong(field), Some(ErrorCode::StringTooLong));
+        let of = |fields| {
+            let problem = Refusal::coded_fields(fields).problem();
+            (problem.status, problem.code, problem.number, problem.errors.len())
+        };
+        let too_long = "string_too_long".to_owned();
+        assert_eq!(of(vec![long("/a"), long("/b")]), (422, too_long, Some("0x80200021".into()), 2));
+        assert_eq!(of(vec![long("/a"), (wrong("/b"), None)]), (422, "invalid_field".into(), None, 2));
+        assert_eq!(of(vec![(wrong("/b"), None), long("/a")]), (422, "invalid_field".into(), None, 2));
     }
 
     #[test]

@@ -24,10 +24,7 @@ use crate::store::{FilteredEvents, Reader, StoreError};
 const PAGE_MAX: u64 = 1_000;
 const PAGE_DEFAULT: u64 = 100;
 
-/// Milliseconds between two progress events of a job: twice a second is what an eye wants.
-const PROGRESS_MS_DEFAULT: u64 = 500;
-/// Milliseconds: more often, numbers would only be read for the wire.
-const PROGRESS_MS_MIN: u64 = 50;
+/// Milliseconds between two progress events of a job, at most.
 const PROGRESS_MS_MAX: u64 = 3_600_000;
 
 /// Beside the kinds of the journal.
@@ -47,9 +44,9 @@ pub(super) struct Wanted {
     pub(super) journal: Option<Journal>,
 }
 
-/// Milliseconds between two progress events of a job.
+/// Milliseconds between two progress events of a job; none: as each job says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Progress(pub(super) u64);
+pub(super) struct Progress(pub(super) Option<u64>);
 
 /// That events of the journal are wanted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -68,13 +65,13 @@ impl Wanted {
         if kinds.iter().any(|kind| kind != PROGRESS && !EventKind::NAMES.contains(&kind.as_str())) {
             query.refuse("kind", format_args!("must be one of {}, progress", EventKind::NAMES.join(", ")));
         }
-        let pace = query.number("progress", 0..=PROGRESS_MS_MAX).unwrap_or(PROGRESS_MS_DEFAULT);
-        let wants_progress = pace > 0 && (kinds.is_empty() || kinds.iter().any(|kind| kind == PROGRESS));
+        let pace = query.number("progress", 0..=PROGRESS_MS_MAX);
+        let wants_progress = pace != Some(0) && (kinds.is_empty() || kinds.iter().any(|kind| kind == PROGRESS));
         let wants_journal = kinds.is_empty() || kinds.iter().any(|kind| kind != PROGRESS);
         kinds.retain(|kind| kind != PROGRESS);
         Self {
             events: EventFilter { job, kinds, labels: labels(query) },
-            progress: wants_progress.then(|| Progress(pace.max(PROGRESS_MS_MIN))),
+            progress: wants_progress.then_some(Progress(pace)),
             journal: wants_journal.then_some(Journal),
         }
     }
@@ -114,9 +111,9 @@ pub(super) fn look(reader: &Reader, wanted: &Wanted, after: u64, limit: u32) -> 
         ("limit" = Option<u64>, Query, description = "JSON only: events of a page that are looked through; 100 if left out.", minimum = 1, maximum = 1000),
         ("job" = Option<JobId>, Query, description = "Only events of this job."),
         ("kind" = Option<Vec<String>>, Query, description = "Only events of these kinds; `progress` is one of them.",
-            pattern = "^(job_created|job_modified|state_changed|file_transferred|file_restarted|attempt_failed|recovered|job_transferred|job_error|acknowledged|publication_failed|cancelled|decision_applied|policy_fault|network_changed|progress)$"),
+            pattern = "^(job_created|job_modified|state_changed|file_transferred|file_restarted|attempt_failed|recovered|job_inactive|job_transferred|job_error|acknowledged|publication_failed|cancelled|decision_applied|policy_fault|network_changed|progress)$"),
         ("label" = Option<Vec<String>>, Query, description = "Only events of jobs with each of these labels: `name=value`.", pattern = "="),
-        ("progress" = Option<u64>, Query, description = "Stream only: milliseconds between two progress events of a job; 500 if left out, 0 for none.", minimum = 0, maximum = 3600000),
+        ("progress" = Option<u64>, Query, description = "Stream only: milliseconds between two progress events of a job, not below 50; if left out, each job is told at its own `minimum_notification_interval`; 0 for none.", minimum = 0, maximum = 3600000),
         ("Last-Event-ID" = Option<String>, Header, description = "As `after`, and stronger: what a client that reconnects by itself sends.", pattern = "^(0|[1-9][0-9]{0,14})$"),
     ),
     responses((status = 200, description = "Events.", content((EventPage = "application/json"), (String = "text/event-stream")))))]
@@ -171,11 +168,11 @@ mod tests {
             let wanted = Wanted::of(&mut query);
             query.done(&[]).map(|()| (wanted.journal.is_some(), wanted.progress.map(|progress| progress.0)))
         };
-        assert_eq!(of(""), Ok((true, Some(500))));
+        assert_eq!(of(""), Ok((true, Some(None))));
         assert_eq!(of("progress=0"), Ok((true, None)));
         assert_eq!(of("kind=job_error"), Ok((true, None)));
-        assert_eq!(of("kind=progress&progress=1"), Ok((false, Some(50))));
-        assert_eq!(of("kind=progress&kind=job_error&progress=1000"), Ok((true, Some(1_000))));
+        assert_eq!(of("kind=progress&progress=1"), Ok((false, Some(Some(1)))));
+        assert_eq!(of("kind=progress&kind=job_error&progress=1000"), Ok((true, Some(Some(1_000)))));
         assert!(of("kind=job_eror").is_err() && of("job=x").is_err() && of("label=x").is_err());
     }
 

@@ -50,7 +50,12 @@ async fn list(State(app): State<App>, JobPath(id): JobPath, uri: Uri) -> Result<
 /// All or none. Files can be added in every state that is not final; a job that was transferred fetches them when it is resumed.
 #[utoipa::path(post, path = "/v1/jobs/{id}/files", operation_id = "add_files", tag = "files", request_body = NewFiles,
     params(("id" = JobId, Path, description = "The job's id.")),
-    responses((status = 200, description = "The job.", body = JobView, headers(("ETag" = String)))))]
+    responses(
+        (status = 200, description = "The job.", body = JobView, headers(("ETag" = String))),
+        (status = 409, description = "The job is at its end (`invalid_state`), is of dynamic content and a file has ranges \
+            (`unsupported_job_configuration`), or has more than the host allows (`too_many_files_in_job`, `too_many_ranges_in_file`)."),
+        (status = 422, description = "Fields are wrong; each is named (`invalid_field`; `invalid_range`, `overlapping_ranges`)."),
+    ))]
 async fn add(State(app): State<App>, JobPath(id): JobPath, request: Json<NewFiles>) -> Result<Response, Refusal> {
     let mut check = Check::default();
     if request.value.files.is_empty() {

@@ -7,16 +7,16 @@ use super::error::Refusal;
 use super::extract::escaped;
 use super::wire::{FieldProblem, JobPatch, NewFile, NewJob, NotifyFlag, PrefixReplacement, Seconds, parse_cost_flags};
 use crate::job::{
-    Direction, FileRange, FileSpec, HeadersWriteOnly, JobChanges, JobSpec, LocalName, PolicyName, Properties,
-    RequestHeaders, SafeUrl, limits, ranges,
+    Direction, ErrorCode, FileRange, FileSpec, HeadersWriteOnly, JobChanges, JobSpec, LocalName, PolicyName,
+    Properties, RequestHeaders, SafeUrl, limits, ranges,
 };
 use crate::policy::contract::limits as contract;
-use crate::transfer::{check_all, request_header};
+use crate::transfer::{HeaderError, check_all, request_header};
 
 /// Collects what is wrong with a request.
 #[derive(Debug, Default)]
 pub(super) struct Check {
-    wrong: Vec<FieldProblem>,
+    wrong: Vec<(FieldProblem, Option<ErrorCode>)>,
 }
 
 /// Wrong fields that are named in one answer: a list of a million wrong files would be answered with as many texts.
@@ -24,8 +24,13 @@ const WRONG_FIELDS_MAX: usize = 100;
 
 impl Check {
     pub(super) fn refuse(&mut self, field: impl Into<String>, detail: impl std::fmt::Display) {
+        self.refuse_with(None, field, detail);
+    }
+
+    /// As [`Check::refuse`], where BITS may have a code for it.
+    fn refuse_with(&mut self, code: Option<ErrorCode>, field: impl Into<String>, detail: impl std::fmt::Display) {
         if self.wrong.len() < WRONG_FIELDS_MAX {
-            self.wrong.push(FieldProblem { field: field.into(), detail: detail.to_string() });
+            self.wrong.push((FieldProblem { field: field.into(), detail: detail.to_string() }, code));
         }
     }
 
@@ -36,13 +41,14 @@ impl Check {
 
     /// The value, if nothing was wrong.
     pub(super) fn done<T>(self, value: T) -> Result<T, Refusal> {
-        if self.wrong.is_empty() { Ok(value) } else { Err(Refusal::fields(self.wrong)) }
+        if self.wrong.is_empty() { Ok(value) } else { Err(Refusal::coded_fields(self.wrong)) }
     }
 
     pub(super) fn display_name(&mut self, name: &str) {
         let characters = name.chars().count();
         if characters > limits::DISPLAY_NAME_CHARS_MAX {
-            self.refuse(
+            self.refuse_with(
+                Some(ErrorCode::StringTooLong),
                 "/display_name",
                 format_args!("has {characters} characters; at most {} are allowed", limits::DISPLAY_NAME_CHARS_MAX),
             );
@@ -53,13 +59,15 @@ impl Check {
         let characters = description.chars().count();
         if characters > limits::DESCRIPTION_CHARS_MAX {
             let allowed = limits::DESCRIPTION_CHARS_MAX;
-            self.refuse("/description", format_args!("has {characters} characters; at most {allowed} are allowed"));
+            let detail = format_args!("has {characters} characters; at most {allowed} are allowed");
+            self.refuse_with(Some(ErrorCode::StringTooLong), "/description", detail);
         }
     }
 
     fn maximum_download_size(&mut self, bytes: u64) -> Option<u64> {
         if bytes == 0 {
-            self.refuse("/maximum_download_size", "must be at least 1; leave it out for no limit");
+            let detail = "must be at least 1; leave it out for no limit";
+            self.refuse_with(Some(ErrorCode::MaxDownloadSizeInvalidValue), "/maximum_download_size", detail);
         }
         Some(bytes)
     }
@@ -76,10 +84,25 @@ impl Check {
         let mut checked = RequestHeaders::default();
         for (name, value) in headers {
             let shown = name.get(..name.floor_char_boundary(100)).unwrap_or_default();
-            checked.0.extend(self.keep(format!("/headers/{}", escaped(shown)), request_header(&name, &value)));
+            checked.0.extend(self.header(format!("/headers/{}", escaped(shown)), request_header(&name, &value)));
         }
-        self.keep("/headers", check_all(&checked));
+        // JSON tells names apart by their case, HTTP does not.
+        let mut names: Vec<String> = checked.0.iter().map(|(name, _)| name.clone()).collect();
+        names.sort_unstable();
+        for pair in names.windows(2).filter(|pair| pair[0] == pair[1]) {
+            self.refuse(format!("/headers/{}", escaped(&pair[0])), "is there twice; case does not tell names apart");
+        }
+        self.header("/headers", check_all(&checked));
         checked
+    }
+
+    fn header<T>(&mut self, field: impl Into<String>, value: Result<T, HeaderError>) -> Option<T> {
+        let is_too_long = |error: &HeaderError| {
+            matches!(error, HeaderError::NameTooLong(_) | HeaderError::TooLong { .. } | HeaderError::AllTooLong(_))
+        };
+        value
+            .map_err(|error| self.refuse_with(is_too_long(&error).then_some(ErrorCode::StringTooLong), field, error))
+            .ok()
     }
 
     /// Milliseconds of a duration.
@@ -149,7 +172,13 @@ impl Check {
             let local_name = self.keep(field("local_name"), LocalName::new(PathBuf::from(local_name)));
             let digest = sha256.map(|text| self.keep(field("sha256"), text.parse()));
             let ranges: Vec<FileRange> = ranges.into_iter().map(FileRange::from).collect();
-            self.keep(field("ranges"), ranges::check(&ranges));
+            if let Err(error) = ranges::check(&ranges) {
+                let code = match error {
+                    ranges::RangesError::Invalid(_) => ErrorCode::InvalidRange,
+                    ranges::RangesError::Overlapping { .. } => ErrorCode::OverlappingRanges,
+                };
+                self.refuse_with(Some(code), field("ranges"), error);
+            }
             if let (Some(remote_name), Some(local_name)) = (remote_name, local_name) {
                 specs.push(FileSpec { remote_name, local_name, digest: digest.flatten(), ranges });
             }
@@ -161,6 +190,13 @@ impl Check {
     pub(super) fn remote_name(&mut self, text: &str) -> Option<SafeUrl> {
         self.keep("/remote_name", SafeUrl::parse(text))
     }
+}
+
+/// All request headers of a job.
+pub(super) fn headers(given: BTreeMap<String, String>) -> Result<RequestHeaders, Refusal> {
+    let mut check = Check::default();
+    let headers = check.headers(given);
+    check.done(headers)
 }
 
 /// What a patch changes.
@@ -301,6 +337,25 @@ mod tests {
         ] {
             assert!(refusal.contains(&format!("field: {field:?}")), "{field}: {refusal}");
         }
+    }
+
+    #[test]
+    fn refusals_have_bits_own_codes() {
+        let code = |field: &str| {
+            let refusal = format!("{:?}", new(&format!(r#"{{"type":"download",{field}}}"#)).unwrap_err());
+            let code = refusal.split("code: \"").nth(1).and_then(|rest| rest.split('"').next());
+            code.unwrap_or_default().to_owned()
+        };
+        let ranges = |ranges: &str| {
+            code(&format!(r#""files":[{{"remote_name":"http://h/","local_name":"/a","ranges":[{ranges}]}}]"#))
+        };
+        assert_eq!(code(r#""maximum_download_size":0"#), "max_download_size_invalid_value");
+        assert_eq!(code(&format!(r#""description":"{}""#, "d".repeat(1025))), "string_too_long");
+        assert_eq!(code(&format!(r#""headers":{{"x":"{}"}}"#, "v".repeat(8193))), "string_too_long");
+        assert_eq!(code(r#""headers":{"range":"bytes=0-"}"#), "invalid_field");
+        assert_eq!(code(r#""headers":{"x-a":"1","X-A":"2"}"#), "invalid_field");
+        assert_eq!(ranges(r#"{"offset":0,"length":0}"#), "invalid_range");
+        assert_eq!(ranges(r#"{"offset":0},{"offset":5,"length":1}"#), "overlapping_ranges");
     }
 
     #[test]

@@ -36,10 +36,12 @@ pub(super) fn routes() -> OpenApiRouter<App> {
     responses(
         (status = 201, description = "The job is created.", body = JobView,
             headers(("Location" = String, description = "The job's path."), ("ETag" = String))),
-        (status = 409, description = "A policy that the job names is not loaded (`policy_not_found`), or it is to be resumed and has no \
-            files (`empty`)."),
-        (status = 422, description = "Fields are wrong; each is named (`invalid_field`). Or the key came with another body before \
-            (`idempotency_key_reused`)."),
+        (status = 409, description = "A policy that the job names is not loaded (`policy_not_found`); it is to be resumed and has no \
+            files (`empty`); its properties do not go together (`unsupported_job_configuration`); or a limit of the host is reached: \
+            `too_many_jobs_per_user`, `too_many_jobs_per_machine`, `too_many_files_in_job`, `too_many_ranges_in_file`."),
+        (status = 422, description = "Fields are wrong; each is named. The code is BITS's where it has one for all of them \
+            (`string_too_long`, `max_download_size_invalid_value`, `invalid_range`, `overlapping_ranges`), else `invalid_field`. Or the \
+            key came with another body before (`idempotency_key_reused`)."),
     ))]
 async fn create(
     State(app): State<App>,
@@ -122,6 +124,11 @@ async fn get(State(app): State<App>, JobPath(id): JobPath, headers: HeaderMap) -
     ),
     responses(
         (status = 200, description = "The job.", body = JobView, headers(("ETag" = String))),
+        (status = 409, description = "The job is at its end (`invalid_state`), the property cannot be set any more \
+            (`read_only_property_after_resume`, `read_only_property_after_addfile`), or properties would not go together \
+            (`unsupported_job_configuration`). Nothing is changed then."),
+        (status = 422, description = "Fields are wrong; each is named, and nothing is changed. The code is BITS's where it has one for all \
+            of them (`string_too_long`, `max_download_size_invalid_value`), else `invalid_field`."),
         (status = 412, description = "The job is not as the client saw it (`precondition_failed`)."),
     ))]
 async fn change(

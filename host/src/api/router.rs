@@ -11,7 +11,7 @@ use utoipa_axum::router::OpenApiRouter;
 
 use super::error::Refusal;
 use super::state::App;
-use super::{document, events, files, health, jobs, network, poll, steer, story};
+use super::{document, events, files, headers, health, jobs, network, poll, steer, story};
 
 /// The routes without their state, and the document as JSON.
 pub(super) fn build() -> (Router<App>, Bytes) {
@@ -20,6 +20,7 @@ pub(super) fn build() -> (Router<App>, Bytes) {
         .merge(steer::routes())
         .merge(poll::routes())
         .merge(files::routes())
+        .merge(headers::routes())
         .merge(story::routes())
         .merge(events::routes())
         .merge(network::routes())

@@ -55,7 +55,11 @@ async fn suspend(State(app): State<App>, JobPath(id): JobPath) -> Result<Respons
 /// It waits for its turn. A job that is resumed already stays as it is; one without files is refused.
 #[utoipa::path(post, path = "/v1/jobs/{id}/resume", operation_id = "resume_job", tag = "jobs",
     params(("id" = JobId, Path, description = "The job's id.")),
-    responses((status = 200, description = "The job.", body = JobView, headers(("ETag" = String)))))]
+    responses(
+        (status = 200, description = "The job.", body = JobView, headers(("ETag" = String))),
+        (status = 409, description = "The job is at its end (`invalid_state`), has no files (`empty`), or is of dynamic content and not of \
+            the level `foreground` (`unsupported_job_configuration`)."),
+    ))]
 async fn resume(State(app): State<App>, JobPath(id): JobPath) -> Result<Response, Refusal> {
     steer(&app, id, Transition::Resumed, Command::Resume(id)).await
 }

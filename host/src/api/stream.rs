@@ -4,7 +4,6 @@
 //! not taken stays in the host's ring of recent events; once that has gone on without it, the reader is cut off with the number from which
 //! it can read the journal. Who takes nothing at all is ended by the connection's write timeout.
 
-use std::collections::HashMap;
 use std::convert::Infallible;
 use std::io::Write as _;
 use std::sync::Arc;
@@ -18,11 +17,12 @@ use tokio::sync::broadcast::error::{RecvError, TryRecvError};
 use tokio::time::{Instant, sleep_until};
 
 use super::events::{Looked, Progress, Wanted, look};
+use super::pace::Pace;
 use super::state::App;
 use super::views::{self, live_progress};
-use super::wire::{JobProgress, ProgressEvent};
+use super::wire::ProgressEvent;
 use crate::host::NumberedEvent;
-use crate::job::{Event, JobFilter, JobId, JobState};
+use crate::job::{Event, JobFilter, JobState};
 
 /// Events of the journal that are looked through at once.
 const JOURNAL_PAGE: u32 = 500;
@@ -56,14 +56,6 @@ pub(super) struct EventStream {
     heartbeat_at: Instant,
 }
 
-/// When progress is told next, and what was told last.
-#[derive(Debug)]
-struct Pace {
-    interval: Duration,
-    at: Instant,
-    told: HashMap<JobId, (JobState, JobProgress)>,
-}
-
 /// The states in which jobs have progress.
 const RUNNING: [JobState; 2] = [JobState::Connecting, JobState::Transferring];
 /// Running jobs whose progress one reader is told: all slots of most hosts.
@@ -92,8 +84,7 @@ impl EventStream {
     pub(super) fn new(app: App, wanted: Wanted, after: Option<u64>) -> Self {
         let now = Instant::now();
         let heartbeat_at = now + app.settings.heartbeat;
-        let pace = |Progress(millis)| Pace { interval: Duration::from_millis(millis), at: now, told: HashMap::new() };
-        let pace = wanted.progress.map(pace);
+        let pace = wanted.progress.map(|Progress(millis)| Pace::new(millis.map(Duration::from_millis), now));
         app.metrics.streams.inc();
         Self { app, wanted, phase: Phase::Begin, last: after, pace, heartbeat_at }
     }
@@ -229,36 +220,31 @@ impl EventStream {
     /// What has changed of the jobs that run, and the last numbers of those that have just stopped.
     fn tell_progress(&mut self, chunk: &mut Vec<u8>) {
         let Some(pace) = &mut self.pace else { return };
-        pace.at = Instant::now() + pace.interval;
         let jobs = match self.wanted.events.job {
             Some(job) => self.app.host.job(job).into_iter().collect(),
             None => {
                 let filter = JobFilter { states: RUNNING.to_vec(), ..JobFilter::default() };
                 let mut jobs = self.app.host.list(&filter, None, RUNNING_MAX).jobs;
                 // Those that have stopped since: their last numbers.
-                let stopped = pace.told.keys().filter(|told| jobs.iter().all(|job| job.record.id != **told));
-                let stopped: Vec<_> = stopped.filter_map(|told| self.app.host.job(*told)).collect();
+                let stopped = pace.jobs().filter(|told| jobs.iter().all(|job| job.record.id != *told));
+                let stopped: Vec<_> = stopped.filter_map(|told| self.app.host.job(told)).collect();
                 jobs.extend(stopped);
                 jobs
             }
         };
-        let mut still_running = HashMap::new();
-        for snapshot in jobs {
-            let job = snapshot.record.id;
-            let before = pace.told.get(&job);
-            let is_wanted = self.wanted.events.labels.iter().all(|label| snapshot.record.labels.contains(label));
-            if !is_wanted || !(snapshot.state.is_running() || before.is_some()) {
-                continue;
-            }
-            let now = (snapshot.state, live_progress(&snapshot));
-            if before != Some(&now) {
-                data(chunk, "progress", &ProgressEvent { job, state: now.0, progress: now.1 });
-            }
-            if snapshot.state.is_running() {
-                still_running.insert(job, now);
+        let labels = &self.wanted.events.labels;
+        let mut wanted = Vec::with_capacity(jobs.len());
+        for snapshot in &jobs {
+            let record = &snapshot.record;
+            let is_wanted = labels.iter().all(|label| record.labels.contains(label));
+            if is_wanted && (snapshot.state.is_running() || pace.knows(record.id)) {
+                let own = Duration::from_millis(record.properties.minimum_notification_interval_ms);
+                wanted.push((record.id, (snapshot.state, live_progress(snapshot)), own));
             }
         }
-        pace.told = still_running;
+        for (job, (state, progress)) in pace.look(Instant::now(), wanted) {
+            data(chunk, "progress", &ProgressEvent { job, state, progress });
+        }
     }
 }
 

@@ -152,6 +152,7 @@ pub(super) fn file(record: &FileRecord) -> FileView {
         remote_name: record.remote_name.to_string(),
         local_name: record.local_name.to_string(),
         sha256: record.digest.map(|digest| digest.to_string()),
+        ranges: record.ranges.iter().copied().map(Into::into).collect(),
         bytes_total: version.and_then(|version| version.bytes_total),
         bytes_transferred: record.durable,
         transferred: record.finished,

@@ -35,7 +35,7 @@ pub struct EventFilter {
     pub kinds: Vec<String>,
     /// Of jobs with this label of this value only.
     pub label: Option<(String, String)>,
-    /// Progress of running jobs as well, at most so often for each.
+    /// Progress of running jobs as well, at most so often for each, whatever its own `minimum_notification_interval`.
     pub progress: Option<Duration>,
 }
 

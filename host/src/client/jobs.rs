@@ -7,8 +7,8 @@ use uuid::Uuid;
 use super::request::{ENDING_TIMEOUT, Repeat, Request};
 use super::{Client, ClientError, EntityTag, Tagged};
 use crate::api::wire::{
-    CompletedJob, DecisionPage, ErrorView, FilePage, FilePatch, FileView, JobPage, JobPatch, JobProgress, JobStateView,
-    JobView, JobWhy, NewFile, NewFiles, NewJob, PrefixReplaced, PrefixReplacement,
+    CompletedJob, DecisionPage, ErrorView, FilePage, FilePatch, FileView, JobHeaders, JobHeadersView, JobPage,
+    JobPatch, JobProgress, JobStateView, JobView, JobWhy, NewFile, NewFiles, NewJob, PrefixReplaced, PrefixReplacement,
 };
 use crate::job::{JobId, JobState, Priority, Redirects};
 
@@ -116,6 +116,22 @@ impl Client {
         only_if: Option<&EntityTag>,
     ) -> Result<JobView, ClientError> {
         let request = Request::new(Method::PATCH, path(job, "")).json(patch).repeat(Repeat::Allowed).if_match(only_if);
+        self.transport.send(request).await?.json()
+    }
+
+    /// The request headers of a job; the values are none where they are write-only.
+    pub async fn headers(&self, job: JobId) -> Result<JobHeadersView, ClientError> {
+        self.transport.send(Request::get(path(job, "/headers"))).await?.json()
+    }
+
+    /// Sets all request headers of a job, in place of those that it has; in force from the next attempt. Those that came with a job are
+    /// in [`NewJob::headers`].
+    pub async fn set_headers(
+        &self,
+        job: JobId,
+        headers: std::collections::BTreeMap<String, String>,
+    ) -> Result<JobHeadersView, ClientError> {
+        let request = Request::new(Method::PUT, path(job, "/headers")).json(&JobHeaders { headers });
         self.transport.send(request).await?.json()
     }
 

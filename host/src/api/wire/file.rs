@@ -91,6 +91,8 @@ pub struct FileView {
     pub local_name: String,
     /// What its bytes must hash to.
     pub sha256: Option<String>,
+    /// The parts of the remote file that make up the local one; empty: all of it.
+    pub ranges: Vec<RangeView>,
     /// The size of the whole file.
     pub bytes_total: Option<u64>,
     /// Durable bytes, as of the last checkpoint.

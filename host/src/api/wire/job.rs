@@ -85,7 +85,8 @@ pub struct NewJob {
     /// Which notifications are delivered; `job_transferred` and `job_error` if left out. With `disable` none is, whatever else is named.
     #[serde(default, deserialize_with = "strict::optional_words", skip_serializing_if = "Option::is_none")]
     pub notify_flags: Option<Vec<NotifyFlag>>,
-    /// Between two notifications of changes and of progress; 0.5 if left out.
+    /// Between two notifications of changes and of progress; 0.5 if left out. Progress is told on `/v1/events` at this pace, but not more
+    /// than 20 times a second, and at another where a reader asks for one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub minimum_notification_interval: Option<Seconds>,
     /// What the origins serve has no size, or is another each time: it is fetched in one go, and from its begin after each interruption.
@@ -108,7 +109,7 @@ pub struct NewJob {
     pub redirects_to_http: bool,
     /// Request headers for the origins of the job's files; at most 100, with all lines together 16 KiB. They are dropped once a file is
     /// pointed at another origin.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "strict::secrets")]
     #[schema(schema_with = headers_schema)]
     pub headers: BTreeMap<String, String>,
     /// The values of the headers are shown to nobody, for good.
@@ -162,6 +163,7 @@ impl NotifyFlag {
 #[serde(deny_unknown_fields)]
 pub struct JobHeaders {
     /// All of them.
+    #[serde(deserialize_with = "strict::secrets")]
     #[schema(schema_with = headers_schema)]
     pub headers: BTreeMap<String, String>,
 }
@@ -232,7 +234,8 @@ pub struct JobPatch {
     /// As at creation; only before the job has files.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub high_performance: Option<bool>,
-    /// As at creation; only before the first resume.
+    /// As at creation; only before the first resume. Null is as if it were left out, here too: a limit that was given cannot be taken
+    /// away, but raised to 18446744073709551615, which no job reaches.
     #[serde(deserialize_with = "strict::optional_whole", skip_serializing_if = "Option::is_none")]
     #[schema(minimum = 1)]
     pub maximum_download_size: Option<u64>,

@@ -1,6 +1,7 @@
 //! Shapes as the document describes them, no more: what serde takes beyond that is refused, at every depth.
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 use std::fmt;
 use std::marker::PhantomData;
 
@@ -67,6 +68,45 @@ impl<'de, T: Deserialize<'de>> Deserialize<'de> for Word<T> {
     }
 }
 
+/// Texts by their names. What stands in the place of a text may be meant as a secret, and is not repeated in the refusal.
+pub(super) fn secrets<'de, D: Deserializer<'de>>(deserializer: D) -> Result<BTreeMap<String, String>, D::Error> {
+    // Not `deserialize_map`, which names what it finds instead of an object before the visitor can.
+    deserializer.deserialize_any(Secrets)
+}
+
+struct Secrets;
+
+impl<'de> Visitor<'de> for Secrets {
+    type Value = BTreeMap<String, String>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object of texts")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+        let mut texts = BTreeMap::new();
+        while let Some((name, Secret(text))) = map.next_entry()? {
+            texts.insert(name, text);
+        }
+        Ok(texts)
+    }
+
+    fn visit_str<E: Error>(self, _secret: &str) -> Result<Self::Value, E> {
+        Err(E::invalid_type(Unexpected::Other("a text"), &self))
+    }
+}
+
+struct Secret(String);
+
+impl<'de> Deserialize<'de> for Secret {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        match serde_json::Value::deserialize(deserializer)? {
+            serde_json::Value::String(text) => Ok(Self(text)),
+            _ => Err(D::Error::custom("must be a text")),
+        }
+    }
+}
+
 /// A whole number. JSON knows one kind of number: 20.0 is as whole as 20.
 pub(super) fn whole<'de, D: Deserializer<'de>, T: WholeNumber>(deserializer: D) -> Result<T, D::Error> {
     Whole::deserialize(deserializer).map(|Whole(number)| number)
@@ -130,7 +170,7 @@ impl<T: WholeNumber> Visitor<'_> for WholeVisitor<T> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{JobPatch, NetworkOverride, NewFiles, NewJob};
+    use super::super::{JobHeaders, JobPatch, NetworkOverride, NewFiles, NewJob};
     use super::*;
 
     fn takes<T: for<'a> Deserialize<'a>>(text: &str) -> bool {
@@ -156,6 +196,19 @@ mod tests {
         assert!(!takes::<JobPatch>(r#"{"priority":{"high":null}}"#));
         assert!(takes::<NetworkOverride>(r#"{"cost":"near_cap"}"#));
         assert!(!takes::<NetworkOverride>(r#"{"cost":{"near_cap":null}}"#));
+    }
+
+    #[test]
+    fn what_may_be_a_secret_is_not_repeated() {
+        let refused = |text: &str| match serde_json::from_str::<Object<JobHeaders>>(text) {
+            Ok(_) => panic!("{text} is taken"),
+            Err(error) => error.to_string(),
+        };
+        assert!(takes::<JobHeaders>(r#"{"headers":{"a":"b"}}"#));
+        for text in [r#"{"headers":{"a":7351}}"#, r#"{"headers":{"a":["7351"]}}"#, r#"{"headers":"7351"}"#] {
+            let error = refused(text);
+            assert!(error.contains("text") && !error.contains("7351"), "{error}");
+        }
     }
 
     #[test]
