@@ -11,7 +11,8 @@ use super::duration;
 use super::exit_code::ExitCode;
 use super::get::{PolicyArguments, parse_cost_flags, parse_network};
 use super::serve::{ConfigCommand, ServeArguments};
-use crate::job::{CostFlags, Priority, Sha256, limits};
+use super::size;
+use crate::job::{CostFlags, Priority, Redirects, Sha256, limits};
 use crate::network::Network;
 
 /// Fetches files over bad networks: what was fetched is kept, whatever happens, and WebAssembly policies decide when to try again,
@@ -172,6 +173,18 @@ pub(crate) struct GetArguments {
     #[arg(long, value_name = "FLAGS", default_value = "always", value_parser = parse_cost_flags)]
     pub(crate) cost_flags: CostFlags,
 
+    /// That all files together may have, for example 2GiB; more is an error
+    #[arg(long, value_name = "SIZE", value_parser = size::parse)]
+    pub(crate) maximum_download_size: Option<u64>,
+
+    /// What a redirect does: allow follows it, report gives the file its new address as well, disallow is an error
+    #[arg(long, value_name = "R", default_value = "allow", hide_possible_values = true)]
+    pub(crate) redirects: RedirectsArgument,
+
+    /// Let redirects lead from https to http
+    #[arg(long)]
+    pub(crate) redirects_to_http: bool,
+
     /// The directory below which the state of each command lies [default: $XDG_STATE_HOME/backhaul/get]
     #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
     pub(crate) state_dir: Option<PathBuf>,
@@ -209,6 +222,27 @@ impl From<PriorityArgument> for Priority {
             PriorityArgument::High => Self::High,
             PriorityArgument::Normal => Self::Normal,
             PriorityArgument::Low => Self::Low,
+        }
+    }
+}
+
+/// BITS's redirect policies.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum RedirectsArgument {
+    /// It is followed
+    Allow,
+    /// It is followed, and the file has its new address from then on
+    Report,
+    /// It is an error
+    Disallow,
+}
+
+impl From<RedirectsArgument> for Redirects {
+    fn from(argument: RedirectsArgument) -> Self {
+        match argument {
+            RedirectsArgument::Allow => Self::Allow,
+            RedirectsArgument::Report => Self::Report,
+            RedirectsArgument::Disallow => Self::Disallow,
         }
     }
 }

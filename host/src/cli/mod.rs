@@ -13,6 +13,7 @@ mod logging;
 mod policy;
 mod printer;
 mod serve;
+mod size;
 mod store;
 mod units;
 

@@ -1,14 +1,13 @@
 //! The words of the commands that speak to a daemon.
 
 use std::path::PathBuf;
-use std::time::Duration;
 
 use clap::{Args, Subcommand, ValueEnum, ValueHint};
 
+use super::properties::{PropertyArguments, parse_range};
 use crate::cli::arguments::{FileArguments, PriorityArgument};
-use crate::cli::duration;
-use crate::cli::get::{parse_cost_flags, parse_network};
-use crate::job::{CostFlags, JobState, limits};
+use crate::cli::get::parse_network;
+use crate::job::{FileRange, JobState};
 use crate::network::Network;
 
 const IDS: &str = "\
@@ -25,6 +24,7 @@ const CREATE_HELP: &str = "\
 Examples:
   backhaul job create https://example.org/disk.iso -d /srv --resume
   backhaul job create -i list.txt -d /srv --resume --wait --label batch=7
+  backhaul job create https://example.org/disk.iso -o /srv/head -H @token.txt --headers-write-only --range 0+1MiB --resume
   id=$(backhaul job create https://example.org/a -o /srv/a) && backhaul job resume \"$id\"
 
 Prints the id of the new job; with -o json the job. (-o json is that; a file of this name is written ./json.) Lists are those \
@@ -100,6 +100,8 @@ pub(crate) enum JobCommand {
     Complete(JobsArguments),
     /// List the files of a job
     Files(OneJobArguments),
+    /// Show the request headers of a job; names only where they are write-only
+    Headers(OneJobArguments),
 }
 
 /// One job.
@@ -131,6 +133,9 @@ pub(crate) struct CreateArguments {
     #[command(flatten)]
     pub(crate) files: FileArguments,
 
+    #[command(flatten)]
+    pub(crate) ranges: RangeArguments,
+
     /// A name for people, at most 256 characters [default: the local name of the first file]
     #[arg(short, long, value_name = "TEXT")]
     pub(crate) name: Option<String>,
@@ -159,46 +164,13 @@ pub(crate) struct CreateArguments {
     pub(crate) json: bool,
 }
 
-/// Properties that `create` and `set` have in common. What is left out keeps its default, or stays.
-#[derive(Debug, Clone, Args)]
-pub(crate) struct PropertyArguments {
-    /// The level in the queue
-    #[arg(long, value_name = "P")]
-    pub(crate) priority: Option<PriorityArgument>,
-
-    /// From a transient error to the next attempt; D is seconds, or 500ms, 1.5s, 2m, 3h, 7d
-    #[arg(long, value_name = "D", value_parser = duration::parse, allow_hyphen_values = true)]
-    pub(crate) minimum_retry_delay: Option<Duration>,
-
-    /// Without progress for so long, a transient error becomes final; 0: every error is final
-    #[arg(long, value_name = "D", value_parser = duration::parse, allow_hyphen_values = true)]
-    pub(crate) no_progress_timeout: Option<Duration>,
-
-    /// That the job may spend connecting and transferring
-    #[arg(long, value_name = "D", value_parser = duration::parse, allow_hyphen_values = true)]
-    pub(crate) maximum_download_time: Option<Duration>,
-
-    /// Files fetched at once, 1 to 64
-    #[arg(short = 'j', long, value_name = "N",
-          value_parser = clap::value_parser!(u16).range(1..=i64::from(limits::PARALLEL_FILES_MAX)))]
-    pub(crate) parallel_files: Option<u16>,
-
-    /// On which networks the job may run: always, not-roaming, no-surcharge, standard, unrestricted, or BITS's bits as 0x80000021
-    #[arg(long, value_name = "FLAGS", value_parser = parse_cost_flags)]
-    pub(crate) cost_flags: Option<CostFlags>,
-
-    /// Complete the job as soon as it is transferred
-    #[arg(long, value_name = "yes|no", num_args = 0..=1, default_missing_value = "yes", value_parser = yes_or_no(), require_equals = true)]
-    pub(crate) auto_complete: Option<bool>,
-
-    /// Replace files that stand under the local names; else they are an error, and stay
-    #[arg(long, value_name = "yes|no", num_args = 0..=1, default_missing_value = "yes", value_parser = yes_or_no(), require_equals = true)]
-    pub(crate) overwrite: Option<bool>,
-}
-
-fn yes_or_no() -> impl clap::builder::TypedValueParser<Value = bool> {
-    use clap::builder::{PossibleValuesParser, TypedValueParser as _};
-    PossibleValuesParser::new(["yes", "no"]).map(|word| word == "yes")
+/// Which parts of a file.
+#[derive(Debug, Args)]
+pub(crate) struct RangeArguments {
+    /// Fetch this part of the file only, for a single URL; without LENGTH up to its end. Several parts, which may not overlap, follow one
+    /// another in the local file. Both may have KiB, MiB, GiB, TiB
+    #[arg(long = "range", value_name = "OFFSET+LENGTH", value_parser = parse_range)]
+    pub(crate) ranges: Vec<FileRange>,
 }
 
 /// `job add-file`.
@@ -213,6 +185,9 @@ pub(crate) struct AddFileArguments {
 
     #[command(flatten)]
     pub(crate) files: FileArguments,
+
+    #[command(flatten)]
+    pub(crate) ranges: RangeArguments,
 
     /// Print the job as JSON; the same as -o json
     #[arg(long)]
@@ -264,7 +239,7 @@ pub(crate) struct WatchArguments {
 #[command(after_help = "\
 Examples:
   backhaul job set 3f2a91bc --priority high --minimum-retry-delay 30s
-  backhaul job set 3f2a91bc --file 0 --remote-name https://mirror.example/disk.iso
+  backhaul job set 3f2a91bc --file 0 --remote-name https://mirror.example/disk.iso -H @token.txt
   backhaul job set 3f2a91bc --replace-prefix http://old.example/ https://new.example/pub/")]
 pub(crate) struct SetArguments {
     /// Which job
@@ -277,6 +252,10 @@ pub(crate) struct SetArguments {
 
     #[command(flatten)]
     pub(crate) properties: PropertyArguments,
+
+    /// Take all request headers away
+    #[arg(long, conflicts_with = "headers")]
+    pub(crate) no_headers: bool,
 
     /// Set a label; the others stay
     #[arg(short, long, value_name = "NAME=VALUE", value_parser = parse_label)]

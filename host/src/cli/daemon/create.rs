@@ -2,10 +2,9 @@
 
 use std::path::{Path, PathBuf};
 
-use super::arguments::{AddFileArguments, CreateArguments, Format};
+use super::arguments::{AddFileArguments, CreateArguments, Format, RangeArguments};
 use super::job_id::resolve;
 use super::jobs::brief;
-use super::set::{cost_flags, seconds};
 use super::{Session, watch};
 use crate::api::wire::{NewFile, NewJob};
 use crate::cli::arguments::FileArguments;
@@ -13,8 +12,8 @@ use crate::cli::exit_code::ExitCode;
 use crate::cli::failure::Failure;
 use crate::cli::get::{SettingsError, Surroundings, local_directories, resolve_files};
 use crate::cli::printer::Printer;
+use crate::job::FileSpec;
 use crate::job::limits::DISPLAY_NAME_CHARS_MAX;
-use crate::job::{FileSpec, Priority};
 
 /// `-o json` is the format here too, as with every other command of the daemon; `-o FILE` is a local name, as with `get`.
 pub(super) fn format(files: &mut FileArguments, json: bool, printer: &Printer) -> Format {
@@ -31,30 +30,21 @@ pub(super) fn format(files: &mut FileArguments, json: bool, printer: &Printer) -
 
 /// `job create`.
 pub(super) async fn create(session: &Session<'_>, arguments: &CreateArguments) -> Result<ExitCode, Failure> {
-    let files = match files(&arguments.files) {
+    let files = match files(&arguments.files, &arguments.ranges) {
         // A job may be created empty, and its files added.
-        Err(SettingsError::NothingToFetch) => Ok(Vec::new()),
+        Err(SettingsError::NothingToFetch) if arguments.ranges.ranges.is_empty() => Ok(Vec::new()),
         files => files,
     };
     let files = files.map_err(Failure::usage)?;
-    make_directories(&files)?;
-    let given = &arguments.properties;
     let job = NewJob {
         display_name: arguments.name.clone().unwrap_or_else(|| name(&files)),
-        priority: given.priority.map_or_else(Priority::default, Into::into),
-        minimum_retry_delay: given.minimum_retry_delay.map(seconds),
-        no_progress_timeout: given.no_progress_timeout.map(seconds),
-        maximum_download_time: given.maximum_download_time.map(seconds),
-        parallel_files: given.parallel_files,
-        cost_flags: given.cost_flags.map(cost_flags),
-        auto_complete: given.auto_complete.unwrap_or(false),
-        overwrite: given.overwrite.unwrap_or(false),
         resume: arguments.resume,
         labels: arguments.label.iter().cloned().collect(),
         policies: arguments.policy.clone(),
         files: on_the_wire(&files)?,
-        ..NewJob::download()
+        ..arguments.properties.new_job()?
     };
+    make_directories(&files)?;
     let job = session.client.create(&job).await?;
     match session.format {
         Format::Table | Format::Tsv => session.printer.result(job.id),
@@ -65,7 +55,7 @@ pub(super) async fn create(session: &Session<'_>, arguments: &CreateArguments) -
 
 /// `job add-file`.
 pub(super) async fn add_files(session: &Session<'_>, arguments: &AddFileArguments) -> Result<ExitCode, Failure> {
-    let files = files(&arguments.files).map_err(Failure::usage)?;
+    let files = files(&arguments.files, &arguments.ranges).map_err(Failure::usage)?;
     let id = resolve(session, &arguments.job).await?;
     make_directories(&files)?;
     brief(session, &session.client.add_files(id, on_the_wire(&files)?).await?);
@@ -73,7 +63,7 @@ pub(super) async fn add_files(session: &Session<'_>, arguments: &AddFileArgument
 }
 
 /// The files with their places, as `get` finds them: this user's daemon can write where this user can.
-fn files(arguments: &FileArguments) -> Result<Vec<FileSpec>, SettingsError> {
+fn files(arguments: &FileArguments, ranges: &RangeArguments) -> Result<Vec<FileSpec>, SettingsError> {
     let working_directory = std::env::current_dir()
         .map_err(|source| SettingsError::Read { path: "the working directory".to_owned(), source })?;
     let mut stdin = std::io::stdin();
@@ -84,7 +74,18 @@ fn files(arguments: &FileArguments) -> Result<Vec<FileSpec>, SettingsError> {
         embedded_policies: &[],
         stdin: &mut stdin,
     };
-    resolve_files(arguments, &mut around)
+    let mut files = resolve_files(arguments, &mut around)?;
+    match (ranges.ranges.as_slice(), files.as_mut_slice()) {
+        ([], _) => {}
+        (ranges, [file]) if arguments.input.is_empty() => file.ranges = ranges.to_vec(),
+        _ => {
+            return Err(SettingsError::SingleOnly(
+                "--range OFFSET+LENGTH",
+                "add such files one by one with job add-file",
+            ));
+        }
+    }
+    Ok(files)
 }
 
 fn make_directories(files: &[FileSpec]) -> Result<(), Failure> {
@@ -106,7 +107,7 @@ fn on_the_wire(files: &[FileSpec]) -> Result<Vec<NewFile>, Failure> {
             remote_name,
             local_name,
             sha256: file.digest.map(|digest| digest.to_string()),
-            ranges: Vec::new(),
+            ranges: file.ranges.iter().copied().map(Into::into).collect(),
         })
     };
     files.iter().map(file).collect()

@@ -2,6 +2,7 @@
 
 use super::arguments::{Format, ListArguments};
 use super::job_id::{resolve, short};
+use super::properties::notify_text;
 use super::table::{self, Column, Row, local_time, number, text, where_it_fits};
 use super::{Session, names};
 use crate::api::wire::{JobProgress, JobView, Seconds};
@@ -11,7 +12,7 @@ use crate::cli::get::waiting_for;
 use crate::cli::printer::Tone;
 use crate::cli::units::{bytes, files, millis};
 use crate::client::{ClientError, JobFilter};
-use crate::job::{JobId, Priority};
+use crate::job::{JobId, Priority, Redirects};
 
 /// Jobs asked for at once.
 const PAGE: u32 = 500;
@@ -97,6 +98,14 @@ pub(super) const fn priority(priority: Priority) -> &'static str {
     }
 }
 
+const fn redirects(redirects: Redirects) -> &'static str {
+    match redirects {
+        Redirects::Allow => "allow",
+        Redirects::Report => "report",
+        Redirects::Disallow => "disallow",
+    }
+}
+
 /// `job list`.
 pub(super) async fn list(session: &Session<'_>, arguments: &ListArguments) -> Result<ExitCode, Failure> {
     let filter = JobFilter {
@@ -146,6 +155,7 @@ fn pairs(job: &JobView) -> Vec<(&'static str, String)> {
     vec![
         ("id", job.id.to_string()),
         ("name", job.display_name.clone()),
+        ("description", job.description.clone()),
         ("owner", job.owner.clone()),
         ("state", job.state.name().to_owned()),
         ("waiting on", job.waiting_on.as_ref().map(|_| why(job)).unwrap_or_default()),
@@ -163,6 +173,14 @@ fn pairs(job: &JobView) -> Vec<(&'static str, String)> {
         ("cost flags", job.cost_flags.clone()),
         ("auto complete", yes(job.auto_complete)),
         ("overwrite", yes(job.overwrite)),
+        ("notify", notify_text(&job.notify_flags)),
+        ("minimum notification interval", seconds(job.minimum_notification_interval)),
+        ("dynamic content", yes(job.dynamic_content)),
+        ("high performance", yes(job.high_performance)),
+        ("maximum download size", job.maximum_download_size.map(bytes).unwrap_or_default()),
+        ("redirects", redirects(job.redirects).to_owned()),
+        ("redirects to http", yes(job.redirects_to_http)),
+        ("headers write-only", yes(job.headers_write_only)),
         ("labels", labels.join(", ")),
         ("policies", job.policies.join(", ")),
         ("created", local_time(job.created_at)),

@@ -4,10 +4,12 @@ mod arguments;
 mod create;
 mod events;
 mod files;
+mod headers;
 mod job_id;
 mod jobs;
 mod names;
 mod network;
+mod properties;
 mod set;
 mod story;
 mod table;
@@ -75,6 +77,9 @@ pub(crate) fn job(arguments: JobArguments, logging: Logging, printer: &Printer) 
         }
         JobCommand::Files(one) => {
             run(with(one.output), logging, printer, async |session| files::list(session, &one.job).await)
+        }
+        JobCommand::Headers(one) => {
+            run(with(one.output), logging, printer, async |session| headers::show(session, &one.job).await)
         }
     }
 }

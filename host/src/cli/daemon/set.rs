@@ -1,15 +1,17 @@
 //! `job set`.
 
+use std::collections::BTreeMap;
+
 use super::Session;
-use super::arguments::{PropertyArguments, SetArguments};
+use super::arguments::SetArguments;
 use super::job_id::resolve;
 use super::jobs::brief;
-use crate::api::wire::{JobPatch, JobView, PrefixReplacement, Seconds};
+use crate::api::wire::{JobPatch, JobView, PrefixReplacement};
 use crate::cli::exit_code::ExitCode;
 use crate::cli::failure::Failure;
 use crate::cli::printer::Tone;
 use crate::cli::units::files;
-use crate::job::{CostFlags, JobId};
+use crate::job::JobId;
 
 /// Labels are changed as a whole, so that two who do so at once are told apart by the version; so often is it tried again.
 const TRIES: u32 = 5;
@@ -17,14 +19,16 @@ const TRIES: u32 = 5;
 /// The status of a change that was made for another version.
 const PRECONDITION_FAILED: Option<u16> = Some(412);
 
-/// `job set`. All or nothing as far as the properties go; remote names come after them.
+/// `job set`. All or nothing as far as the properties go; remote names come after them, and headers last: another origin drops those that
+/// the job has.
 pub(super) async fn set(session: &Session<'_>, arguments: &SetArguments) -> Result<ExitCode, Failure> {
-    let patch = patch(&arguments.properties, arguments.name.as_ref());
+    let patch = JobPatch { display_name: arguments.name.clone(), ..arguments.properties.patch() };
+    let headers = if arguments.no_headers { Some(BTreeMap::new()) } else { arguments.properties.headers()? };
     let labels_change = !arguments.label.is_empty() || !arguments.remove_label.is_empty();
     let properties_change = labels_change || patch != JobPatch::default();
-    if !properties_change && arguments.file.is_none() && arguments.replace_prefix.is_empty() {
+    if !properties_change && headers.is_none() && arguments.file.is_none() && arguments.replace_prefix.is_empty() {
         return Err(Failure::usage(
-            "nothing to set: give a property, --label, --file with --remote-name, or --replace-prefix",
+            "nothing to set: give a property, --label, --header, --file with --remote-name, or --replace-prefix",
         ));
     }
     let id = resolve(session, &arguments.job).await?;
@@ -40,6 +44,9 @@ pub(super) async fn set(session: &Session<'_>, arguments: &SetArguments) -> Resu
         let replacement = PrefixReplacement { from: from.clone(), to: to.clone() };
         let changed = session.client.replace_remote_prefix(id, &replacement).await?.files_changed;
         session.printer.note(Tone::Dim, format_args!("{} changed", files(changed.into())));
+    }
+    if let Some(headers) = headers {
+        session.client.set_headers(id, headers).await?;
     }
     brief(session, &session.client.job(id).await?.value);
     Ok(ExitCode::Success)
@@ -66,30 +73,4 @@ async fn modify_labels(
             result => return Ok(result?),
         }
     }
-}
-
-/// The properties in the wire's shape.
-fn patch(given: &PropertyArguments, name: Option<&String>) -> JobPatch {
-    JobPatch {
-        display_name: name.cloned(),
-        priority: given.priority.map(Into::into),
-        minimum_retry_delay: given.minimum_retry_delay.map(seconds),
-        no_progress_timeout: given.no_progress_timeout.map(seconds),
-        maximum_download_time: given.maximum_download_time.map(seconds),
-        parallel_files: given.parallel_files,
-        cost_flags: given.cost_flags.map(cost_flags),
-        auto_complete: given.auto_complete,
-        overwrite: given.overwrite,
-        labels: None,
-        ..JobPatch::default()
-    }
-}
-
-pub(super) fn seconds(duration: std::time::Duration) -> Seconds {
-    Seconds::from_millis(u64::try_from(duration.as_millis()).unwrap_or(u64::MAX))
-}
-
-/// Cost flags as the wire has them: the bits, which mean the same to every version.
-pub(super) fn cost_flags(flags: CostFlags) -> String {
-    format!("0x{:08x}", flags.0)
 }

@@ -30,7 +30,7 @@ pub(crate) use self::progress::{Progress, WaitingLine};
 pub(crate) use self::rate::Rate;
 pub(crate) use self::session::{End, Watch, of_command, of_host, or_exit};
 use self::settings::GetSettings;
-pub(crate) use self::settings::{Output, SettingsError, Surroundings, files as resolve_files};
+pub(crate) use self::settings::{Output, SettingsError, Surroundings, files as resolve_files, request_headers};
 pub(crate) use self::signals::Signals;
 pub(crate) use self::take_up::finished;
 pub(crate) use self::view::{Onlooker, Possible, failure_line, of as view_of};

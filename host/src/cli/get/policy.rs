@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use clap::{Arg, ArgAction, ArgMatches, Command};
 
+use crate::cli::size;
 use crate::host::{PolicyScope, PolicyToLoad};
 use crate::policy::contract::limits::SETTINGS_BYTES_MAX;
 use crate::policy::{Capability, Grants, MEMORY_BYTES_MAX, PolicySource};
@@ -240,17 +241,9 @@ fn read_grants(given: &[String]) -> Result<Grants, PolicyArgumentError> {
     Ok(grants)
 }
 
-/// A number of bytes, or one with KiB or MiB.
+/// Bytes of a size, if it is one.
 fn size_bytes(text: &str) -> Option<usize> {
-    let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
-    let (number, unit) = text.split_at(digits);
-    let unit = match unit {
-        "" | "B" => 1,
-        "KiB" => 1 << 10,
-        "MiB" => 1 << 20,
-        _ => return None,
-    };
-    number.parse::<usize>().ok()?.checked_mul(unit)
+    size::parse(text).ok().and_then(|bytes| bytes.try_into().ok())
 }
 
 fn read_settings(policy: &str, given: &str, working_directory: &Path) -> Result<String, PolicyArgumentError> {

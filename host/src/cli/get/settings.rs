@@ -176,7 +176,7 @@ impl GetSettings {
     pub(crate) fn resolve(arguments: &GetArguments, around: &mut Surroundings<'_>) -> Result<Self, SettingsError> {
         let properties = properties(arguments);
         properties.check()?;
-        let headers = headers(&arguments.headers, around.working_directory)?;
+        let headers = request_headers(&arguments.headers, around.working_directory)?;
         let policies = policy::resolve(&arguments.policies, around.embedded_policies, around.working_directory)?;
         let files = files(&arguments.files, around)?;
         let parent = match &arguments.state_dir {
@@ -204,11 +204,15 @@ fn properties(arguments: &GetArguments) -> Properties {
         cost_flags: arguments.cost_flags,
         auto_complete: true,
         overwrite: arguments.overwrite,
+        maximum_download_size: arguments.maximum_download_size,
+        redirects: arguments.redirects.into(),
+        redirects_to_http: arguments.redirects_to_http,
         ..Properties::default()
     }
 }
 
-fn headers(given: &[String], working_directory: &Path) -> Result<RequestHeaders, SettingsError> {
+/// Request headers as they are typed, or read from files.
+pub(crate) fn request_headers(given: &[String], working_directory: &Path) -> Result<RequestHeaders, SettingsError> {
     /// All headers that may be given, at their longest.
     const HEADERS_BYTES_MAX: u64 = (HEADERS_MAX * (HEADER_VALUE_BYTES_MAX + 256)) as u64;
     let mut texts = Vec::new();
