@@ -2,10 +2,12 @@
 
 mod api_events;
 mod api_jobs;
+mod api_properties;
 mod api_refusals;
 mod api_serve;
 mod catalogue;
 mod cli_daemon;
+mod cli_properties;
 mod crash_points;
 mod daemon_kill;
 mod demo;
@@ -14,9 +16,11 @@ mod encodings;
 mod examples;
 mod fetch;
 mod guests;
+mod headers;
 mod hostile_guests;
 mod kill;
 mod lengths;
+mod limits;
 mod names;
 mod ranges;
 mod real_servers;
