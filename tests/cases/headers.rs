@@ -39,11 +39,13 @@ fn headers_are_set_as_a_whole_and_sent_from_the_next_attempt_on() {
         |name: &str| -> Vec<_> { origin.log().iter().map(|row| row.request.header(name).map(str::to_owned)).collect() };
     assert_eq!(sent("x-api-key"), [Some("one".to_owned()), Some("two".to_owned())]);
     assert_eq!(sent("x-old"), [Some("1".to_owned()), None]);
-    assert_eq!(put(&daemon, &job, &json!({})).json(), json!({ "headers": {}, "write_only": false }));
-    // At its end it has them no more than any other property.
+    let none = json!({ "headers": {}, "write_only": false });
+    assert_eq!(put(&daemon, &job, &json!({})).json(), none);
+    assert_eq!(put(&daemon, &job, &json!({ "x-api-key": "three" })).status, 200);
+    // They live as long as the job.
     daemon.call("POST", &format!("{job}/complete"), &[], None);
-    assert_eq!(put(&daemon, &job, &json!({})).problem(), (409, "invalid_state".into()));
-    assert_eq!(daemon.get(&headers).status, 200);
+    assert_eq!(put(&daemon, &job, &json!({ "x-api-key": "four" })).problem(), (409, "invalid_state".into()));
+    assert_eq!(daemon.get(&headers).json(), none);
     let nobody = "/v1/jobs/01900000-0000-7000-8000-000000000000";
     assert_eq!(put(&daemon, nobody, &json!({})).problem(), (404, "not_found".into()));
     assert_eq!(daemon.get(&format!("{nobody}/headers")).problem(), (404, "not_found".into()));

@@ -22,7 +22,7 @@ pub(super) fn routes() -> OpenApiRouter<App> {
 
 /// Get the request headers of a job
 ///
-/// Where they are write-only, their names with `null` in place of the values.
+/// Where they are write-only, their names with `null` in place of the values. A job at its end has none any more.
 #[utoipa::path(get, path = "/v1/jobs/{id}/headers", operation_id = "get_headers", tag = "jobs",
     params(("id" = JobId, Path, description = "The job's id.")),
     responses((status = 200, description = "The headers.", body = JobHeadersView)))]

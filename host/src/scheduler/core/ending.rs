@@ -7,8 +7,8 @@ use super::super::timers::TimerKind;
 use super::board::{Board, overwrite};
 use super::job::{Ending, EndingStage, Fallback, Gate, Job, Mark, Place};
 use crate::job::{
-    ErrorCode, ErrorContext, EventKind, FailureClass, FileSummary, Intent, JobError, JobState, RestartReason,
-    Transition,
+    ErrorCode, ErrorContext, EventKind, FailureClass, FileSummary, Intent, JobError, JobState, RequestHeaders,
+    RestartReason, Transition,
 };
 
 impl Board {
@@ -123,6 +123,8 @@ impl Board {
         self.apply(job, transition);
         self.timers.cancel(job.record.id, TimerKind::Inactivity);
         self.count_out(&job.record.owner);
+        // Credentials live as long as the job (bits.md section 2.3), and what is left of it for a week is for reading.
+        self.step.writes.push(Write::ReplaceHeaders { job: job.record.id, headers: RequestHeaders::default() });
         self.ended.push(job.record.id);
         match place {
             Place::Ending(ending) => ending.requests,
