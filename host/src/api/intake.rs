@@ -8,7 +8,7 @@ use super::extract::escaped;
 use super::wire::{FieldProblem, JobPatch, NewFile, NewJob, NotifyFlag, PrefixReplacement, Seconds, parse_cost_flags};
 use crate::job::{
     Direction, ErrorCode, FileRange, FileSpec, HeadersWriteOnly, JobChanges, JobSpec, LocalName, PolicyName,
-    Properties, RequestHeaders, SafeUrl, limits, ranges,
+    Properties, RemoteNameError, RequestHeaders, SafeUrl, limits, ranges,
 };
 use crate::policy::contract::limits as contract;
 use crate::transfer::{HeaderError, check_all, request_header};
@@ -168,7 +168,7 @@ impl Check {
         let mut specs = Vec::with_capacity(files.len());
         for (position, NewFile { remote_name, local_name, sha256, ranges }) in files.into_iter().enumerate() {
             let field = |name: &str| format!("/files/{position}/{name}");
-            let remote_name = self.keep(field("remote_name"), SafeUrl::parse(&remote_name));
+            let remote_name = self.url(field("remote_name"), &remote_name);
             let local_name = self.keep(field("local_name"), LocalName::new(PathBuf::from(local_name)));
             let digest = sha256.map(|text| self.keep(field("sha256"), text.parse()));
             let ranges: Vec<FileRange> = ranges.into_iter().map(FileRange::from).collect();
@@ -188,7 +188,16 @@ impl Check {
 
     /// Another remote name for a file.
     pub(super) fn remote_name(&mut self, text: &str) -> Option<SafeUrl> {
-        self.keep("/remote_name", SafeUrl::parse(text))
+        self.url("/remote_name", text)
+    }
+
+    fn url(&mut self, field: impl Into<String>, text: &str) -> Option<SafeUrl> {
+        let code = |error: &RemoteNameError| match error {
+            RemoteNameError::TooLong { .. } => Some(ErrorCode::StringTooLong),
+            RemoteNameError::Scheme { .. } => Some(ErrorCode::RemoteNotSupported),
+            RemoteNameError::NotAUrl(_) => None,
+        };
+        SafeUrl::parse(text).map_err(|error| self.refuse_with(code(&error), field, error)).ok()
     }
 }
 
@@ -354,6 +363,10 @@ mod tests {
         assert_eq!(code(&format!(r#""headers":{{"x":"{}"}}"#, "v".repeat(8193))), "string_too_long");
         assert_eq!(code(r#""headers":{"range":"bytes=0-"}"#), "invalid_field");
         assert_eq!(code(r#""headers":{"x-a":"1","X-A":"2"}"#), "invalid_field");
+        let url = |url: &str| code(&format!(r#""files":[{{"remote_name":"{url}","local_name":"/a"}}]"#));
+        assert_eq!(url("smb://server/share/file"), "remote_not_supported");
+        assert_eq!(url("no URL"), "invalid_field");
+        assert_eq!(url(&format!("http://h/{}", "p".repeat(8 << 10))), "string_too_long");
         assert_eq!(ranges(r#"{"offset":0,"length":0}"#), "invalid_range");
         assert_eq!(ranges(r#"{"offset":0},{"offset":5,"length":1}"#), "overlapping_ranges");
     }

@@ -12,7 +12,8 @@
 //! let file = NewFile {
 //!     remote_name: "https://example.org/disk.iso".into(),
 //!     local_name: "/srv/disk.iso".into(),
-//!     sha256: None, ranges: Vec::new(),
+//!     sha256: None,
+//!     ranges: Vec::new(),
 //! };
 //! let job = client.create(&NewJob { resume: true, files: vec![file], ..NewJob::download() }).await?;
 //! let is_over = |state| matches!(state, JobState::Transferred | JobState::Error);

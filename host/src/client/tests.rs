@@ -129,6 +129,19 @@ async fn a_creation_under_a_broken_connection_is_repeated_with_its_key() {
 }
 
 #[tokio::test]
+async fn headers_are_set_as_a_whole_and_so_may_be_repeated() {
+    let view = r#"{"headers":{"x-api-key":null},"write_only":true}"#;
+    let peer = Peer::saying([String::new(), answer("200 OK", "application/json", view)]);
+    let (job, headers) = (JobId::generate(), [("X-Api-Key".to_owned(), "a".to_owned())].into());
+    let set = peer.client().set_headers(job, headers).await.unwrap();
+    assert_eq!((set.headers.get("x-api-key"), set.write_only), (Some(&None), true));
+    for request in peer.requests().await {
+        assert!(request.starts_with(&format!("PUT /v1/jobs/{job}/headers HTTP/1.1\r\n")), "{request}");
+        assert!(request.ends_with(r#"{"headers":{"X-Api-Key":"a"}}"#), "{request}");
+    }
+}
+
+#[tokio::test]
 async fn what_must_not_be_repeated_is_told_as_broken() {
     let peer = Peer::saying([""]);
     let error = peer.client().complete(JobId::generate()).await.unwrap_err();

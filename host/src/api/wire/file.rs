@@ -37,10 +37,11 @@ pub struct NewFile {
 pub struct RangeView {
     /// Where it begins, in bytes.
     #[serde(deserialize_with = "strict::whole")]
+    #[schema(format = "uint64", maximum = 18446744073709551614_u64)]
     pub offset: u64,
     /// Bytes, at least 1; to the end of the file if left out.
     #[serde(default, deserialize_with = "strict::optional_whole")]
-    #[schema(minimum = 1)]
+    #[schema(format = "uint64", minimum = 1, maximum = 18446744073709551615_u64)]
     pub length: Option<u64>,
 }
 

@@ -98,7 +98,7 @@ pub struct NewJob {
     pub high_performance: bool,
     /// Bytes that all files together may have, at least 1; no limit if left out.
     #[serde(default, deserialize_with = "strict::optional_whole", skip_serializing_if = "Option::is_none")]
-    #[schema(minimum = 1)]
+    #[schema(format = "uint64", minimum = 1, maximum = 18446744073709551615_u64)]
     pub maximum_download_size: Option<u64>,
     /// What happens at a redirect; `allow` if left out.
     #[serde(default, deserialize_with = "strict::word")]
@@ -237,7 +237,7 @@ pub struct JobPatch {
     /// As at creation; only before the first resume. Null is as if it were left out, here too: a limit that was given cannot be taken
     /// away, but raised to 18446744073709551615, which no job reaches.
     #[serde(deserialize_with = "strict::optional_whole", skip_serializing_if = "Option::is_none")]
-    #[schema(minimum = 1)]
+    #[schema(format = "uint64", minimum = 1, maximum = 18446744073709551615_u64)]
     pub maximum_download_size: Option<u64>,
     /// As at creation; from the next attempt on.
     #[serde(deserialize_with = "strict::optional_word", skip_serializing_if = "Option::is_none")]
@@ -248,6 +248,7 @@ pub struct JobPatch {
     pub redirects_to_http: Option<bool>,
     /// `true`: the values of the headers are shown to nobody any more. There is no way back.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(schema_with = write_only_schema)]
     pub headers_write_only: Option<bool>,
 }
 
@@ -301,6 +302,7 @@ pub struct JobView {
     /// No progress is made durable while a file is moved.
     pub high_performance: bool,
     /// Bytes that all files together may have.
+    #[schema(format = "uint64")]
     pub maximum_download_size: Option<u64>,
     /// What happens at a redirect.
     #[schema(example = "allow")]
@@ -360,6 +362,14 @@ pub struct WaitingOnView {
     pub until: Option<Time>,
     /// The policy that holds it, if one does.
     pub policy: Option<String>,
+}
+
+fn write_only_schema() -> Object {
+    ObjectBuilder::new()
+        .schema_type(SchemaType::from_iter([Type::Boolean, Type::Null]))
+        .description(Some("The values of the headers are shown to nobody any more. There is no way back."))
+        .enum_values(Some([Some(true), None]))
+        .build()
 }
 
 fn headers_schema() -> Object {
