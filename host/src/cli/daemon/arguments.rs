@@ -24,7 +24,8 @@ const CREATE_HELP: &str = "\
 Examples:
   backhaul job create https://example.org/disk.iso -d /srv --resume
   backhaul job create -i list.txt -d /srv --resume --wait --label batch=7
-  backhaul job create https://example.org/disk.iso -o /srv/head -H @token.txt --headers-write-only --range 0+1MiB --resume
+  backhaul job create https://example.org/disk.iso -d /srv -H @token.txt --headers-write-only
+  backhaul job create https://example.org/disk.iso -o /srv/head --range 0+1MiB --resume
   id=$(backhaul job create https://example.org/a -o /srv/a) && backhaul job resume \"$id\"
 
 Prints the id of the new job; with -o json the job. (-o json is that; a file of this name is written ./json.) Lists are those \

@@ -75,7 +75,7 @@ pub(crate) struct PropertyArguments {
     maximum_download_size: Option<u64>,
 
     /// What a redirect does: allow follows it, report gives the file its new address as well, disallow is an error
-    #[arg(long, value_name = "R")]
+    #[arg(long, value_name = "R", hide_possible_values = true)]
     redirects: Option<RedirectsArgument>,
 
     /// Let redirects lead from https to http
