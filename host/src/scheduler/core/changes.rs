@@ -23,8 +23,11 @@ impl Core {
         let result = match outcome {
             PrefixOutcome::Refused(file) => Err(CommandError::RemotePrefix { job: id, file }),
             PrefixOutcome::Replaced(files_changed) => {
-                if files_changed > 0 && !job.record.state.is_final() {
-                    board.touch(job);
+                if !job.record.state.is_final() {
+                    board.active(job);
+                    if files_changed > 0 {
+                        board.touch(job);
+                    }
                 }
                 Ok(Reply::PrefixReplaced { job: board.snapshot(job), files_changed })
             }
@@ -43,7 +46,6 @@ impl Board {
             let error = PropertyError { field: "from", allowed: "at least one byte".into(), given: "empty".into() };
             return self.reply(request, Err(error.into()));
         }
-        self.active(job);
         // Where the job's files lie now only its next worker knows.
         job.target = None;
         self.origin_forgotten(job);

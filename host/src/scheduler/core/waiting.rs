@@ -22,7 +22,12 @@ impl Board {
             Place::RetryWait => retry_delay(job),
             Place::Line(_) | Place::LineAfterWorker(_) | Place::Asking(_) => self.in_line(job),
         };
-        let state = if waiting.error.is_some() { JobState::TransientError } else { stored };
+        let state = match (&waiting.error, &job.place) {
+            (Some(_), _) => JobState::TransientError,
+            // Its gate shut while it ran, and is open again: the stored state follows with its turn.
+            (None, Place::Line(_) | Place::LineAfterWorker(_) | Place::Asking(_)) => JobState::Queued,
+            (None, _) => stored,
+        };
         (state, Some(waiting))
     }
 

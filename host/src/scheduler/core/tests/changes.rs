@@ -219,6 +219,23 @@ fn prefixes_are_replaced_in_all_names_or_in_none() {
 }
 
 #[test]
+fn what_is_refused_leaves_no_trace() {
+    let mut world = world();
+    let job = world.launch(1, 1, properties());
+    let before = world.record(job).clone();
+    world.pass(1_000);
+    let changes = JobChanges { dynamic_content: Some(true), ..JobChanges::default() };
+    assert!(matches!(modify(&mut world, job, changes), Err(CommandError::Change(_))));
+    let to_nowhere = Command::ReplaceRemotePrefix { job, from: "http://origin/".into(), to: "ftp://origin/".into() };
+    assert!(matches!(world.command(to_nowhere), Some(Err(CommandError::RemotePrefix { .. }))));
+    assert_eq!(world.record(job), &before);
+    // What changes nothing was done all the same: the client is there.
+    let elsewhere = Command::ReplaceRemotePrefix { job, from: "http://nobody/".into(), to: "http://a/".into() };
+    assert!(world.command(elsewhere).unwrap().is_ok());
+    assert_eq!(world.record(job).active_at, world.now.wall);
+}
+
+#[test]
 fn a_key_is_stored_with_its_job() {
     let mut world = world();
     let key = crate::job::IdempotencyKey { key: "k".into(), request: crate::job::Sha256([1; 32]) };

@@ -112,6 +112,19 @@ fn a_change_of_cost_asks_about_running_jobs_and_shuts_their_gate() {
 }
 
 #[test]
+fn a_job_whose_gate_opens_again_before_its_worker_has_stopped_is_queued() {
+    let mut world = world();
+    world.policies = Box::new(by_cost);
+    let job = world.launch(1, 1, Properties { cost_flags: CostFlags::UNRESTRICTED, ..properties() });
+    world.network(costing(CostState::UsageBased));
+    assert_eq!(world.reported(job), (JobState::TransientError, Some("network_cost")));
+    world.network(costing(CostState::Unrestricted));
+    assert_eq!(world.reported(job), (JobState::Queued, Some("turn")));
+    world.report(job, Report::Stopped);
+    assert_eq!(world.state(job), JobState::Connecting);
+}
+
+#[test]
 fn a_held_job_is_asked_about_again_after_its_time() {
     for (millis, wait) in [(Some(30_000), 30_000), (None, 900_000), (Some(u64::MAX), 900_000), (Some(0), 1_000)] {
         let mut world = world();
