@@ -5,6 +5,7 @@ mod api_jobs;
 mod api_properties;
 mod api_refusals;
 mod api_serve;
+mod bits_table;
 mod catalogue;
 mod cli_daemon;
 mod cli_properties;
