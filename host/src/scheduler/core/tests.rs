@@ -11,3 +11,4 @@ mod network;
 mod properties;
 mod simulation;
 mod slots;
+mod table;

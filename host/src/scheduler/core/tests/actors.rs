@@ -5,8 +5,9 @@ use std::sync::Arc;
 use super::harness::{because, defaults, failure, file_spec, progress, spec};
 use super::simulation::{Calm, Simulation};
 use crate::job::{
-    CostFlags, CostState, ErrorCode, FailureClass, FileIndex, FileSummary, IdempotencyKey, Integrity, JobChanges,
-    JobId, Priority, Properties, Redirects, RestartReason, SafeUrl, Sha256,
+    CostFlags, CostState, ErrorCode, FailureClass, FileIndex, FileRange, FileSpec, FileSummary, HeadersWriteOnly,
+    IdempotencyKey, Integrity, JobChanges, JobId, JobSpec, NotifyFlags, Priority, Properties, Redirects,
+    RequestHeaders, RestartReason, SafeUrl, Sha256,
 };
 use crate::network::{Interface, Network};
 use crate::policy::contract::Change;
@@ -103,7 +104,13 @@ fn changes(roll: u64) -> JobChanges {
         high_performance: some(40).then(|| some(41)),
         maximum_download_size: some(42).then(|| some(43).then_some(1 << 40)),
         redirects: some(44).then_some(Redirects::Report),
-        ..JobChanges::default()
+        redirects_to_http: some(45).then(|| some(46)),
+        // Refused for most jobs.
+        dynamic_content: (roll >> 47).is_multiple_of(4).then(|| some(49)),
+        description: some(50).then(|| roll.to_string()),
+        notify_flags: some(51).then_some(NotifyFlags::NONE),
+        minimum_notification_interval_ms: some(52).then_some(roll % 1_000),
+        headers_write_only: (roll >> 53).is_multiple_of(8).then_some(HeadersWriteOnly),
     }
 }
 
@@ -124,17 +131,27 @@ impl Simulation {
         let begin = if (roll / 4096).is_multiple_of(3) { Begin::Resumed } else { Begin::Suspended };
         let key = IdempotencyKey { key: (roll / 16_384 % 4).to_string(), request: Sha256([0; 32]) };
         let once = (roll / 8192).is_multiple_of(2).then_some(key);
-        self.request(job, Command::Create { job, spec: Box::new(spec(properties)), files, begin, once });
+        let spec = JobSpec { owner: format!("uid:{}", roll / 65_536 % 3), ..spec(properties) };
+        self.request(job, Command::Create { job, spec: Box::new(spec), files, begin, once });
     }
 
     pub(super) fn command(&self, job: JobId, what: u8) -> Command {
         let roll = mix(self.dice ^ 1);
-        match what % 12 {
+        match what % 13 {
             0..=2 => Command::Resume(job),
             3 => Command::Suspend(job),
             4 => Command::Complete(job),
             5 => Command::Cancel(job),
-            6 => Command::AddFiles { job, files: vec![file_spec(&format!("http://origin{}/x", roll % 3))] },
+            6 => {
+                let range = |offset| FileRange { offset, length: Some(1) };
+                let ranges = (0..roll / 8 % 8).filter(|count| *count < 3).map(range).collect();
+                let file = file_spec(&format!("http://origin{}/x", roll % 3));
+                let files = [FileSpec { ranges, ..file.clone() }, file];
+                Command::AddFiles {
+                    job,
+                    files: files.into_iter().take(1 + usize::from(roll.is_multiple_of(4))).collect(),
+                }
+            }
             7 => {
                 // Now and then to what is no remote name.
                 let to = ["http://origin1/", "https://origin3/", "origin", "ftp://origin0/"]
@@ -150,6 +167,10 @@ impl Simulation {
                     _ => None,
                 },
             },
+            11 => {
+                let headers = RequestHeaders(vec![("x-roll".into(), roll.to_string())]);
+                Command::SetHeaders { job, headers }
+            }
             _ => {
                 let remote_name = SafeUrl::parse(&format!("http://origin{}/y", roll % 4)).unwrap();
                 Command::SetRemoteName { job, file: FileIndex(u32::try_from(roll % 5).unwrap()), remote_name }

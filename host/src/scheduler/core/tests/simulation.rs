@@ -5,10 +5,12 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use super::super::Core;
 use super::actors::{absurd, mix, network};
 use super::harness::{ModelStore, because, job_id};
+use super::table::{self, LastCommand};
 use crate::clock::{BootMillis, Now, UnixMillis};
-use crate::job::{AttemptNumber, JobId, JobRecord, JobState, Priority};
+use crate::job::{AttemptNumber, EventKind, JobId, JobRecord, JobState, Priority};
 use crate::scheduler::{
-    Answer, Ask, Command, Effect, Input, Report, RequestId, RetryAnswer, SchedulerConfig, Step, StopReason, Write,
+    Answer, Ask, Command, CommandError, Effect, Input, Limits, Reply, Report, RequestId, RetryAnswer, SchedulerConfig,
+    Step, StopReason, Write,
 };
 
 /// A worker as the effects have it.
@@ -41,6 +43,10 @@ pub(super) struct Simulation {
     open_asks: VecDeque<Ask>,
     unanswered: BTreeMap<RequestId, JobId>,
     answered: BTreeSet<RequestId>,
+    last_reply: Option<(RequestId, Result<Reply, CommandError>)>,
+    last_command: LastCommand,
+    /// Events of the journal that were looked at.
+    events_seen: usize,
     next_request: u64,
     progress: BTreeMap<JobId, u64>,
     log: Vec<(Now, Input, String)>,
@@ -91,6 +97,9 @@ impl Simulation {
             recoveries_per_job: 20,
             final_jobs_kept: 3,
             origins_max: 3,
+            inactivity_timeout_ms: 6_000_000,
+            inactivity_grace_ms: 1_000_000,
+            limits: Limits { jobs_per_owner: 4, jobs: 9, files_per_job: 5, ranges_per_file: 2 },
             ..SchedulerConfig::default()
         };
         let mut simulation = Self {
@@ -103,6 +112,9 @@ impl Simulation {
             open_asks: VecDeque::new(),
             unanswered: BTreeMap::new(),
             answered: BTreeSet::new(),
+            last_reply: None,
+            last_command: LastCommand::default(),
+            events_seen: 0,
             next_request: 0,
             progress: BTreeMap::new(),
             log: Vec::new(),
@@ -182,7 +194,31 @@ impl Simulation {
         self.next_request += 1;
         let request = RequestId(self.next_request);
         self.unanswered.insert(request, job);
-        self.feed(Input::Command { request, command });
+        let (before, events) = (self.store.jobs.get(&job).cloned(), self.store.journal.len());
+        let beside = self.count_beside(&command);
+        self.feed(Input::Command { request, command: command.clone() });
+        let reply = self.last_reply.take_if(|(to, _)| *to == request).map(|(_, result)| result);
+        if reply.as_ref().is_none_or(Result::is_ok) {
+            self.last_command.note(job, self.now.boot);
+        }
+        match (before, self.store.jobs.get(&job)) {
+            (Some(before), Some(after)) => {
+                let state_changed = |(of, kind): &(Option<JobId>, EventKind)| match kind {
+                    EventKind::StateChanged { from, to } if *of == Some(job) => Some((*from, *to)),
+                    _ => None,
+                };
+                let changed = self.store.journal[events..].iter().find_map(state_changed);
+                table::compare(&before, &command, after, changed, reply.as_ref());
+            }
+            _ => table::compare_create(self.config.limits, beside, &command, reply.as_ref()),
+        }
+    }
+
+    /// Jobs that are not final of the owner of a job to be created, and all.
+    fn count_beside(&self, command: &Command) -> (usize, usize) {
+        let Command::Create { spec, .. } = command else { return (0, 0) };
+        let live = || self.store.jobs.values().filter(|job| !job.state.is_final());
+        (live().filter(|job| job.owner == spec.owner).count(), live().count())
     }
 
     pub(super) fn report(&mut self, job: JobId, attempt: AttemptNumber, report: Report) {
@@ -267,9 +303,10 @@ impl Simulation {
 
     fn effect(&mut self, effect: Effect, writes: &[Write]) {
         match effect {
-            Effect::Reply { request, .. } => {
+            Effect::Reply { request, result } => {
                 assert!(self.unanswered.remove(&request).is_some(), "nobody asked, or was answered before");
                 assert!(self.answered.insert(request));
+                self.last_reply = Some((request, result));
             }
             Effect::StartWorker(assignment) => {
                 let record = &self.store.jobs[&assignment.job];
@@ -318,6 +355,14 @@ impl Simulation {
         }
         assert_eq!(self.core.board.illegal, 0, "an illegal transition was tried");
         assert!(self.core.board.origins.are_within_cap(), "more connections than an origin may have");
+        for (job, kind) in &self.store.journal[self.events_seen..] {
+            let idle_ms = job.and_then(|job| self.last_command.idle_ms(job, self.now.boot));
+            table::check_event(kind, *job, idle_ms, self.config.inactivity_grace_ms);
+        }
+        self.events_seen = self.store.journal.len();
+        let live = self.store.jobs.values().filter(|job| !job.state.is_final()).count();
+        let counted: u32 = self.core.board.jobs_of_owners.values().sum();
+        assert_eq!(usize::try_from(counted).unwrap(), live, "jobs are counted wrongly");
         for foreground in [true, false] {
             let of_pool = |worker: &&LiveWorker| (worker.priority == Priority::Foreground) == foreground;
             let used = self.workers.values().filter(of_pool).count();
