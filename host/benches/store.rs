@@ -142,7 +142,8 @@ fn finish(job: &mut JobRecord, first: u32) -> Vec<Write> {
         let version = FileVersion { etag: Some("\"v1\"".into()), bytes_total: Some(4096), ..FileVersion::default() };
         let part = Some(PartIdentity { device: 1, inode: u64::from(file.0) });
         let remote_name = Box::new(format!("http://127.0.0.1:8080/files/number-{}.bin", file.0).parse().unwrap());
-        let progress = FileProgress { file, remote_name, durable: 4096, version, part, hash_state: None };
+        let progress =
+            FileProgress { file, remote_name, durable: 4096, version, bytes_total: Some(4096), part, hash_state: None };
         let integrity = Integrity::LengthOnly;
         job.files_transferred += 1;
         job.bytes_transferred += 4096;

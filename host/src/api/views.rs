@@ -153,7 +153,7 @@ pub(super) fn file(record: &FileRecord) -> FileView {
         local_name: record.local_name.to_string(),
         sha256: record.digest.map(|digest| digest.to_string()),
         ranges: record.ranges.iter().copied().map(Into::into).collect(),
-        bytes_total: version.and_then(|version| version.bytes_total),
+        bytes_total: record.bytes_total(),
         bytes_transferred: record.durable,
         transferred: record.finished,
         completed: record.published,

@@ -291,10 +291,15 @@ pub(crate) fn part_identity() -> impl Strategy<Value = PartIdentity> {
 pub(crate) fn file_record() -> impl Strategy<Value = FileRecord> {
     let numbers = (any::<u32>(), any::<u64>(), any::<u64>(), any::<u32>(), any::<bool>());
     let parts = (option::of(file_version()), option::of(vec(any::<u8>(), 0..104)), option::of(part_identity()));
-    let end = (integrity(), validation(), prop_oneof![Just((false, false)), Just((true, false)), Just((true, true))]);
+    let end = (
+        integrity(),
+        validation(),
+        any::<bool>(),
+        prop_oneof![Just((false, false)), Just((true, false)), Just((true, true))],
+    );
     (file_spec(), numbers, parts, end).prop_map(|(spec, numbers, (version, hash_state, part), end)| {
         let (index, durable, high_water, restarts, repointed) = numbers;
-        let (integrity, validation, (finished, published)) = end;
+        let (integrity, validation, headers_withheld, (finished, published)) = end;
         FileRecord {
             index: FileIndex(index),
             remote_name: spec.remote_name,
@@ -312,6 +317,7 @@ pub(crate) fn file_record() -> impl Strategy<Value = FileRecord> {
             integrity,
             ranges: spec.ranges,
             validation,
+            headers_withheld,
         }
     })
 }

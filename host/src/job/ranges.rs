@@ -42,6 +42,21 @@ pub fn check(ranges: &[FileRange]) -> Result<(), RangesError> {
     Ok(())
 }
 
+/// The bytes of the local file that is made of these ranges of a remote one; of all of it if there are none. None as long as that
+/// depends on a size of the remote file that is not known, or that leaves nothing for a range to its end: that one has to be asked for.
+#[must_use]
+pub fn size(ranges: &[FileRange], remote_total: Option<u64>) -> Option<u64> {
+    if ranges.is_empty() {
+        return remote_total;
+    }
+    let length = |range: &FileRange| match range.length {
+        Some(length) => Some(length),
+        None => remote_total?.checked_sub(range.offset).filter(|length| *length > 0),
+    };
+    // They do not overlap, so that the sum is not larger than what a file can have.
+    ranges.iter().try_fold(0_u64, |sum, range| sum.checked_add(length(range)?))
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -69,6 +84,19 @@ mod tests {
         assert_eq!(check(&[FileRange { offset: u64::MAX, length: None }]), Err(RangesError::Invalid(0)));
         assert_eq!(check(&[range(u64::MAX - 1, 2)]), Err(RangesError::Invalid(0)));
         assert_eq!(check(&[range(u64::MAX - 1, 1)]), Ok(()));
+    }
+
+    #[test]
+    fn the_local_file_has_the_bytes_of_all_ranges() {
+        let to_the_end = FileRange { offset: 500, length: None };
+        assert_eq!(size(&[], None), None);
+        assert_eq!(size(&[], Some(7)), Some(7));
+        assert_eq!(size(&[range(100, 100), range(7, 1)], None), Some(101));
+        assert_eq!(size(&[to_the_end, range(7, 1)], None), None);
+        assert_eq!(size(&[to_the_end, range(7, 1)], Some(510)), Some(11));
+        // What the origin says to the range itself, it has to say.
+        assert_eq!(size(&[range(7, 1), to_the_end], Some(500)), None);
+        assert_eq!(size(&[range(7, 1), to_the_end], Some(10)), None);
     }
 
     proptest! {

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     AttemptNumber, Direction, ErrorCode, FailureClass, FileIndex, JobError, JobId, JobState, LocalName, PolicyName,
-    Properties, SafeUrl, Sha256,
+    Properties, SafeUrl, Sha256, ranges,
 };
 use crate::clock::UnixMillis;
 
@@ -138,7 +138,7 @@ pub struct FileVersion {
     pub last_modified: Option<String>,
     /// Whether Last-Modified was strong when it came: older than the response's Date by a minute or more.
     pub last_modified_is_strong: bool,
-    /// The size of the whole file.
+    /// The size of the whole remote file, whatever parts of it are wanted.
     pub bytes_total: Option<u64>,
 }
 
@@ -216,8 +216,19 @@ pub struct FileRecord {
     pub integrity: Integrity,
     /// The parts of the remote file that make up the local one, in this order, one after the other; empty: all of it.
     pub ranges: Vec<FileRange>,
-    /// What the client found when it looked at the finished file; not kept over a restart of the file.
+    /// What the client found when it looked at the finished file: kept until the file is whole again, or begins again for another reason.
     pub validation: Validation,
+    /// A redirect that was reported has led its remote name to another origin: the job's request headers were not given for that one,
+    /// and are not sent there.
+    pub headers_withheld: bool,
+}
+
+impl FileRecord {
+    /// The bytes that the local file has, once that is known of the version that is fetched.
+    #[must_use]
+    pub fn bytes_total(&self) -> Option<u64> {
+        ranges::size(&self.ranges, self.version.as_ref()?.bytes_total)
+    }
 }
 
 /// A part of a remote file: BG_FILE_RANGE (bits.md 8.6).
@@ -267,7 +278,7 @@ impl From<&FileRecord> for FileSummary {
             index: file.index,
             remote_name: file.remote_name.clone(),
             local_name: file.local_name.to_string(),
-            bytes_total: file.version.as_ref().and_then(|version| version.bytes_total),
+            bytes_total: file.bytes_total(),
             durable: file.durable,
             finished: file.finished,
             restarts: file.restarts,

@@ -256,6 +256,8 @@ pub struct FileProgress {
     pub durable: u64,
     /// What the bytes are a version of.
     pub version: FileVersion,
+    /// The bytes that the local file will have, if that is known.
+    pub bytes_total: Option<u64>,
     /// The part file.
     pub part: Option<PartIdentity>,
     /// The hasher's state at `durable`, if a digest is wanted.

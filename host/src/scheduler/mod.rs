@@ -30,4 +30,4 @@ pub use input::{
     Admission, AdmitAnswer, Answer, Because, Begin, Command, CommandError, FileProgress, Input, PrefixOutcome,
     RecoverAnswer, Recovery, Reply, Report, RequestId, RetryAnswer, WaitingOn,
 };
-pub use step::{Ask, Assignment, Effect, FileChange, Overwrite, Question, Replacement, Step, StopReason, Write};
+pub use step::{Ask, Assignment, Effect, FileChange, Overwrite, Question, Replacement, Step, StopReason, Terms, Write};

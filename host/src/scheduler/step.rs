@@ -3,7 +3,7 @@
 use super::input::{CommandError, FileProgress, Reply, RequestId};
 use crate::job::{
     AttemptNumber, DecisionId, Event, FileIndex, FileSpec, IdempotencyKey, Integrity, JobId, JobRecord, Origin,
-    PolicyName, RequestHeaders, SafeUrl,
+    PolicyName, Redirects, RequestHeaders, SafeUrl,
 };
 use crate::network::Network;
 use crate::policy::contract;
@@ -227,6 +227,39 @@ pub struct Assignment {
     pub bytes_per_second: Option<u64>,
     /// What publication will do with an existing file: checked before bytes are moved for nothing.
     pub overwrite: Overwrite,
+    /// What else the job's properties ask of it.
+    pub terms: Terms,
+}
+
+/// What the properties of a job ask of the transfers of its files, as they are when a run of it begins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Terms {
+    /// No part of an answer is ever kept.
+    pub dynamic_content: bool,
+    /// Bytes are made durable only when a file is whole or its transfer stops.
+    pub high_performance: bool,
+    /// Bytes that all files together may have.
+    pub maximum_download_size: Option<u64>,
+    /// Bytes that they have by now.
+    pub bytes_transferred: u64,
+    /// What happens at a redirect.
+    pub redirects: Redirects,
+    /// Whether it may lead from https to http.
+    pub redirects_to_http: bool,
+}
+
+impl From<&JobRecord> for Terms {
+    fn from(record: &JobRecord) -> Self {
+        let properties = &record.properties;
+        Self {
+            dynamic_content: properties.dynamic_content,
+            high_performance: properties.high_performance,
+            maximum_download_size: properties.maximum_download_size,
+            bytes_transferred: record.bytes_transferred,
+            redirects: properties.redirects,
+            redirects_to_http: properties.redirects_to_http,
+        }
+    }
 }
 
 /// Why a worker is stopped.

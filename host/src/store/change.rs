@@ -22,6 +22,7 @@ pub(super) fn planned(index: FileIndex, spec: FileSpec) -> FileRecord {
         integrity: Integrity::default(),
         ranges: spec.ranges,
         validation: Validation::Unset,
+        headers_withheld: false,
     }
 }
 
@@ -31,9 +32,11 @@ pub(super) fn apply(file: &mut FileRecord, change: FileChange) {
         FileChange::Progress(progress) => advance(file, progress),
         FileChange::Finished { progress, integrity } => {
             advance(file, progress);
-            // Whoever was told no size knows it now.
             let version = file.version.get_or_insert_default();
-            version.bytes_total.get_or_insert(file.durable);
+            if file.ranges.is_empty() {
+                // Whoever was told no size knows it now.
+                version.bytes_total.get_or_insert(file.durable);
+            }
             file.finished = true;
             file.integrity = integrity;
         }
@@ -58,7 +61,7 @@ pub(super) fn apply(file: &mut FileRecord, change: FileChange) {
 }
 
 fn advance(file: &mut FileRecord, progress: FileProgress) {
-    let FileProgress { file: _, remote_name, durable, mut version, part, hash_state } = progress;
+    let FileProgress { file: _, remote_name, durable, mut version, bytes_total: _, part, hash_state } = progress;
     // A size that is not known any more does not take back one that was counted: only a restart does.
     version.bytes_total = version.bytes_total.or(file.version.as_ref().and_then(|known| known.bytes_total));
     file.durable = durable;
@@ -90,6 +93,7 @@ mod tests {
             file: FileIndex(file),
             remote_name: remote_name.into(),
             durable,
+            bytes_total: version.bytes_total,
             version,
             part,
             hash_state: Some(state.to_vec()),
@@ -141,16 +145,18 @@ mod tests {
             apply(&mut after, FileChange::Finished { progress: progress.clone(), integrity });
             prop_assert!(after.finished);
             prop_assert_eq!(after.integrity, integrity);
-            prop_assert!(after.version.unwrap().bytes_total.is_some());
+            let version = after.version.unwrap();
+            prop_assert!(version.bytes_total.is_some() || !after.ranges.is_empty());
         }
 
         #[test]
-        fn a_restarted_file_is_as_new_but_for_the_count(before in file_record()) {
+        fn a_restarted_file_is_as_new_but_for_the_count_and_where_it_is_fetched_from(before in file_record()) {
             let mut after = before.clone();
             apply(&mut after, FileChange::Restarted);
             let FileRecord { remote_name, local_name, digest, ranges, .. } = before;
             let spec = FileSpec { remote_name, local_name, digest, ranges };
-            let new = FileRecord { restarts: before.restarts.saturating_add(1), ..planned(before.index, spec) };
+            let (restarts, headers_withheld) = (before.restarts.saturating_add(1), before.headers_withheld);
+            let new = FileRecord { restarts, headers_withheld, ..planned(before.index, spec) };
             prop_assert_eq!(after, new);
         }
 

@@ -3,11 +3,10 @@
 //! Bytes that are durable are joined only by bytes of the same version of the remote file, and only at the very place where
 //! they end. Whatever is not certain begins the file again, or fails; it never appends.
 
-use std::num::NonZeroU64;
-
 use super::content_range::ContentRange;
 use super::error::{FileError, RedirectRefusal};
 use super::head::{Field, Head};
+use super::layout::{Part, PartOf};
 use crate::job::{FileVersion, RestartReason};
 
 /// What the request asked for.
@@ -15,15 +14,29 @@ use crate::job::{FileVersion, RestartReason};
 pub(crate) enum Asked<'a> {
     /// The file from its begin; no Range was sent.
     Whole,
-    /// What follows the durable bytes.
+    /// The first part of a file of ranges; nothing of it is there.
+    First {
+        part: Part,
+        /// What is to follow it.
+        sequel: Sequel,
+    },
+    /// What follows the bytes that are there.
     Rest {
-        /// How many are durable.
-        offset: NonZeroU64,
+        part: Part,
         /// The version that they belong to.
         known: &'a FileVersion,
         /// Why they may be kept.
         keep: Keep,
     },
+}
+
+/// What the parts that follow the first one of a file need.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Sequel {
+    /// There are none, or the client gave a digest, which will tell.
+    NeedsNothing,
+    /// A strong validator: without one nobody could say that they are of the same version (RFC 9110 section 15.3.7.3).
+    NeedsValidator,
 }
 
 /// What must hold for durable bytes to be kept (design.md section 3).
@@ -63,9 +76,8 @@ pub(crate) struct WholeBody {
 pub(crate) enum Decision {
     /// Its body is the file from its begin; nothing was durable.
     Whole(WholeBody),
-    /// Its body goes on at `offset`, the durable end, after its first `discard` bytes, which are there already.
+    /// Its body goes on where the bytes that are there end, after its first `discard` bytes, which are there already.
     Append {
-        offset: u64,
         discard: u64,
         /// Bytes of the body, the discarded ones included.
         length: u64,
@@ -73,7 +85,7 @@ pub(crate) enum Decision {
     },
     /// The durable bytes are given up.
     Restart { reason: RestartReason, next: Next },
-    /// Nothing is missing: the file ends where the durable bytes end.
+    /// The remote file ends where the bytes that are there end.
     Done { version: FileVersion },
     /// Ask there.
     Redirect { location: String },
@@ -104,7 +116,8 @@ pub(crate) fn accept(asked: Asked<'_>, head: &Head, bytes_max: u64) -> Decision 
         },
         416 => match asked {
             Asked::Whole => Decision::Fail(FileError::Status { status: 416 }),
-            Asked::Rest { offset, known, keep } => unsatisfied(offset.get(), known, keep, head),
+            Asked::First { part, .. } => Decision::Fail(FileError::InvalidRange { start: part.start }),
+            Asked::Rest { part, known, keep } => unsatisfied(part, known, keep, head),
         },
         300 | 304..=306 | 309..=599 => Decision::Fail(FileError::Status { status: head.status }),
         status => invalid(&format!("status {status} in answer to GET")),
@@ -118,6 +131,11 @@ fn success(asked: Asked<'_>, head: &Head, bytes_max: u64) -> Decision {
             Err(error) => Decision::Fail(error),
         },
         (Asked::Whole, _) => invalid("a part of the file, though all of it was asked for"),
+        (Asked::First { .. }, 200) => Decision::Fail(FileError::RangesNotServed),
+        (Asked::First { part, sequel }, _) => first(part, sequel, head),
+        (Asked::Rest { part: Part { of: PartOf::Range { .. }, .. }, known, keep }, 200) => {
+            whole_for_a_range(known, keep, head)
+        }
         // The request had no If-Range that failed, or it had and the file is another: all from the begin.
         (Asked::Rest { known, keep, .. }, 200) => match whole_body(head, bytes_max) {
             Ok(body) => {
@@ -127,7 +145,60 @@ fn success(asked: Asked<'_>, head: &Head, bytes_max: u64) -> Decision {
             Err(FileError::InvalidAnswer { .. }) => again(RestartReason::RangeIgnored),
             Err(error) => Decision::Fail(error),
         },
-        (Asked::Rest { offset, known, keep }, _) => rest(offset.get(), known, keep, head, bytes_max),
+        (Asked::Rest { part, known, keep }, _) => rest(part, known, keep, head, bytes_max),
+    }
+}
+
+/// A 206 to the first range of a file.
+fn first(part: Part, sequel: Sequel, head: &Head) -> Decision {
+    let Some(piece) = piece(part, head) else {
+        return invalid("not the part of the file that was asked for, or one that contradicts itself");
+    };
+    if is_beyond(part, piece.total) {
+        return Decision::Fail(FileError::InvalidRange { start: part.start });
+    }
+    if sequel == Sequel::NeedsValidator && head.version.strong_validator().is_none() {
+        return Decision::Fail(FileError::NothingJoinsRanges);
+    }
+    let version = FileVersion { bytes_total: piece.total, ..head.version.clone() };
+    Decision::Append { discard: piece.discard, length: piece.length, version }
+}
+
+/// What a 206 holds of the part that was asked for.
+struct Piece {
+    discard: u64,
+    length: u64,
+    total: Option<u64>,
+    end: u64,
+}
+
+/// None if it holds nothing of use, or does not say clearly what: it may begin early and end early, and not pass the part's end.
+fn piece(part: Part, head: &Head) -> Option<Piece> {
+    let Some(ContentRange::Satisfied { range, total }) = head.content_range.present() else { return None };
+    let length = range.end - range.start;
+    let misframed = head.content_length.present().is_some_and(|given| *given != length);
+    let out_of_place =
+        range.start > part.start || range.end <= part.start || part.end.is_some_and(|end| range.end > end);
+    let is_good = !head.multipart && !misframed && !out_of_place;
+    is_good.then(|| Piece { discard: part.start - range.start, length, total: *total, end: range.end })
+}
+
+/// Whether the remote file ends before the range does.
+fn is_beyond(part: Part, total: Option<u64>) -> bool {
+    part.end.zip(total).is_some_and(|(end, total)| end > total)
+}
+
+/// A 200 to the request for a further part of a file of ranges. The whole is never taken for it. It is what the condition of the request
+/// asked for, if the file is another by now; if the file is the same, the origin does not serve ranges.
+fn whole_for_a_range(known: &FileVersion, keep: Keep, head: &Head) -> Decision {
+    let found = &head.version;
+    let is_same = match known.strong_etag() {
+        Some(etag) => found.etag.as_deref() == Some(etag),
+        None => known.last_modified == found.last_modified,
+    };
+    match keep {
+        Keep::Validator | Keep::RepointedSame if !is_same => again(changed(keep)),
+        _ => Decision::Fail(FileError::RangesNotServed),
     }
 }
 
@@ -165,54 +236,74 @@ fn reason_of_whole(known: &FileVersion, keep: Keep, head: &Head, total: Option<u
     }
 }
 
-/// A 206 to a range request.
-fn rest(offset: u64, known: &FileVersion, keep: Keep, head: &Head, bytes_max: u64) -> Decision {
-    let Some(ContentRange::Satisfied { range, total }) = head.content_range.present() else {
+/// A 206 to the request for what follows.
+fn rest(part: Part, known: &FileVersion, keep: Keep, head: &Head, bytes_max: u64) -> Decision {
+    let Some(Piece { discard, length, total, end }) = piece(part, head) else {
         return again(RestartReason::RangeIgnored);
     };
-    let length = range.end - range.start;
-    let misframed = head.content_length.present().is_some_and(|given| *given != length);
-    let out_of_place = range.start > offset || range.end <= offset;
-    if head.multipart || misframed || out_of_place {
-        return again(RestartReason::RangeIgnored);
-    }
     match (known.bytes_total, total) {
-        (Some(known_total), Some(total)) if known_total != *total => return again(changed(keep)),
+        (Some(known_total), Some(total)) if known_total != total => return again(changed(keep)),
         (Some(_), None) => return again(RestartReason::RangeIgnored),
         _ => {}
     }
     if let Err(reason) = same_version(known, keep, head) {
         return again(reason);
     }
-    // The end of the range stands for the total where that is unknown.
-    let bytes = total.unwrap_or(range.end);
-    if bytes > bytes_max {
+    if is_beyond(part, total) {
+        return Decision::Fail(FileError::InvalidRange { start: part.start });
+    }
+    // The end of the range stands for the total where that is unknown. Of a file of ranges, the size is another one than that of the remote
+    // file, and was looked at before.
+    let bytes = total.unwrap_or(end);
+    if part.of == PartOf::File && bytes > bytes_max {
         return Decision::Fail(FileError::TooLarge { bytes, bytes_max });
     }
     let validators = match keep {
         Keep::Validator | Keep::RepointedSame => known.clone(),
         Keep::Digest | Keep::RepointedDigest => head.version.clone(),
     };
-    let version = FileVersion { bytes_total: *total, ..validators };
-    Decision::Append { offset, discard: offset - range.start, length, version }
+    let version = FileVersion { bytes_total: total, ..validators };
+    Decision::Append { discard, length, version }
 }
 
-/// A 416 to a range request: the file ends where the durable bytes end, or it is another one.
-fn unsatisfied(offset: u64, known: &FileVersion, keep: Keep, head: &Head) -> Decision {
-    let Some(ContentRange::Unsatisfied { total: Some(total) }) = head.content_range.present() else {
-        return again(RestartReason::RangeIgnored);
+/// A 416 to the request for what follows: the file ends where the bytes end that are there, or before a range, or it is another one.
+fn unsatisfied(part: Part, known: &FileVersion, keep: Keep, head: &Head) -> Decision {
+    let total = match head.content_range.present() {
+        Some(ContentRange::Unsatisfied { total }) => *total,
+        _ => None,
     };
+    if let PartOf::Range { taken } = part.of
+        && (taken == 0 || part.end.is_some())
+    {
+        return no_such_range(part, taken, known, keep, head, total);
+    }
+    let Some(total) = total else { return again(RestartReason::RangeIgnored) };
     // Where the total was known there was something left to ask for, so that this one is another.
-    if *total != offset || known.bytes_total.is_some() {
+    if total != part.start || known.bytes_total.is_some() {
         return again(changed(keep));
     }
     match keep {
         Keep::RepointedSame => again(RestartReason::Repointed),
         // As for a 206: an origin that ignores If-Range must not make the begin of one version the whole of another.
         Keep::Validator | Keep::Digest | Keep::RepointedDigest => match same_version(known, keep, head) {
-            Ok(()) => Decision::Done { version: FileVersion { bytes_total: Some(*total), ..known.clone() } },
+            Ok(()) => Decision::Done { version: FileVersion { bytes_total: Some(total), ..known.clone() } },
             Err(reason) => again(reason),
         },
+    }
+}
+
+/// A 416 where a range cannot end: it lies beyond the file, or the file is another one. To fail takes no proof that it is the same; a 416
+/// need not have an ETag.
+fn no_such_range(part: Part, taken: u64, known: &FileVersion, keep: Keep, head: &Head, total: Option<u64>) -> Decision {
+    let other_total = known.bytes_total.is_some() && total.is_some() && known.bytes_total != total;
+    // Bytes of a range within a file of known size cannot all be missing.
+    let is_shorter = taken > 0 && known.bytes_total.is_some();
+    if other_total || is_shorter || contradicts(known, head) {
+        return again(changed(keep));
+    }
+    match total {
+        Some(total) if total > part.start => again(RestartReason::RangeIgnored),
+        _ => Decision::Fail(FileError::InvalidRange { start: part.start }),
     }
 }
 

@@ -41,9 +41,12 @@ pub(crate) fn digits(text: &str) -> Option<u64> {
     text.parse().ok()
 }
 
-/// The Range field that asks for everything from `offset` on.
-pub(crate) fn range_from(offset: u64) -> String {
-    format!("bytes={offset}-")
+/// The Range field that asks for the bytes from `start` on, up to `end` if there is one.
+pub(crate) fn range_field(start: u64, end: Option<u64>) -> String {
+    match end.and_then(|end| end.checked_sub(1)) {
+        Some(last) => format!("bytes={start}-{last}"),
+        None => format!("bytes={start}-"),
+    }
 }
 
 #[cfg(test)]
@@ -60,7 +63,8 @@ mod tests {
         assert_eq!(ContentRange::parse(" BYTES 5-9/* "), satisfied(5..10, None));
         assert_eq!(ContentRange::parse("bytes */10"), Some(ContentRange::Unsatisfied { total: Some(10) }));
         assert_eq!(ContentRange::parse("bytes */*"), Some(ContentRange::Unsatisfied { total: None }));
-        assert_eq!(range_from(7), "bytes=7-");
+        assert_eq!(range_field(7, None), "bytes=7-");
+        assert_eq!(range_field(7, Some(8)), "bytes=7-7");
     }
 
     #[test]

@@ -7,6 +7,7 @@ use rustix::fs::Mode;
 use tokio::sync::{Mutex, mpsc, watch};
 use tokio::task::JoinError;
 
+use super::budget::Budget;
 use super::client::Client;
 use super::error::TransferError;
 use super::files::Files;
@@ -15,7 +16,7 @@ use super::rate_limit::RateLimit;
 use super::settings::TransferSettings;
 use super::space::SpaceLooks;
 use crate::job::{AttemptNumber, FileRecord, JobId, Origin, StoreId, part_file_name};
-use crate::scheduler::{Assignment, Overwrite, Report, StopReason};
+use crate::scheduler::{Assignment, Overwrite, Report, StopReason, Terms};
 use crate::store::Reader;
 
 /// What all transfers of a host share.
@@ -89,6 +90,17 @@ pub(crate) enum Halt {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Halted;
 
+/// When bytes of a file that is not whole yet are made durable, and reported.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Checkpoints {
+    /// From time to time, and when the transfer stops.
+    Regular,
+    /// When the transfer stops: a crash costs the file.
+    WhenItStops,
+    /// Never: what is there is worth nothing once the transfer has stopped.
+    Never,
+}
+
 /// What the files of one running job share.
 #[derive(Debug)]
 pub(crate) struct JobRun {
@@ -96,6 +108,8 @@ pub(crate) struct JobRun {
     pub(crate) job: JobId,
     pub(crate) attempt: AttemptNumber,
     pub(crate) overwrite: Overwrite,
+    pub(crate) terms: Terms,
+    pub(crate) budget: Budget,
     pub(crate) rate_limit: RateLimit,
     pub(crate) directive: watch::Receiver<Directive>,
     pub(crate) progress: Arc<ProgressCell>,
@@ -125,6 +139,8 @@ impl JobRun {
             job: assignment.job,
             attempt: assignment.attempt,
             overwrite: assignment.overwrite,
+            terms: assignment.terms,
+            budget: Budget::new(assignment.terms.maximum_download_size, assignment.terms.bytes_transferred),
             rate_limit: RateLimit::new(assignment.bytes_per_second),
             directive,
             progress,
@@ -161,6 +177,14 @@ impl JobRun {
         // A worker that is gone grants nothing.
         let told = directive.wait_for(is_told).await.map_err(|_| Halted)?;
         if told.origins_granted >= report { Ok(()) } else { Err(Halted) }
+    }
+
+    pub(crate) const fn checkpoints(&self) -> Checkpoints {
+        match self.terms {
+            Terms { dynamic_content: true, .. } => Checkpoints::Never,
+            Terms { high_performance: true, .. } => Checkpoints::WhenItStops,
+            _ => Checkpoints::Regular,
+        }
     }
 
     pub(crate) fn part_name(&self, file: &FileRecord) -> String {

@@ -25,6 +25,20 @@ pub(crate) enum FileError {
         "the origin lacks what a resume needs (byte ranges, a strong validator), and the file began again {restarts} times"
     )]
     NoRangeSupport { restarts: u32 },
+    #[error(
+        "the origin answered with the whole file where a range of it was asked for: it serves no ranges of this file"
+    )]
+    RangesNotServed,
+    #[error(
+        "the origin gives no strong validator (an ETag, or a Last-Modified that is old enough), without which nothing says that the ranges of the file are of one version; give the digest of the local file"
+    )]
+    NothingJoinsRanges,
+    #[error("the remote file ends before the range does of which byte {start} was asked for")]
+    InvalidRange { start: u64 },
+    #[error("what is of dynamic content has no ranges, and the file has some")]
+    DynamicRanges,
+    #[error("the files of the job would have more than the {bytes_max} bytes that it may have (maximum_download_size)")]
+    JobTooLarge { bytes_max: u64 },
     #[error("the remote file changed while it was fetched, time after time ({restarts} restarts)")]
     RemoteFileChanged { restarts: u32 },
     #[error("the body came with Content-Encoding {encoding:?} although it was asked for as it is")]
@@ -80,7 +94,12 @@ impl FileError {
         match self {
             Self::Status { .. } => ErrorCode::Http,
             Self::InvalidAnswer { .. } | Self::TooLarge { .. } => ErrorCode::InvalidServerResponse,
-            Self::NoRangeSupport { .. } => ErrorCode::InsufficientRangeSupport,
+            Self::NoRangeSupport { .. } | Self::RangesNotServed | Self::NothingJoinsRanges => {
+                ErrorCode::InsufficientRangeSupport
+            }
+            Self::InvalidRange { .. } => ErrorCode::InvalidRange,
+            Self::DynamicRanges => ErrorCode::UnsupportedJobConfiguration,
+            Self::JobTooLarge { .. } => ErrorCode::MaxDownloadSizeLimitReached,
             Self::RemoteFileChanged { .. } => ErrorCode::RemoteFileChanged,
             Self::Encoded { .. } => ErrorCode::EncodedBody,
             Self::HeadTooLarge { .. } => ErrorCode::ResponseTooLarge,
@@ -114,6 +133,11 @@ impl FileError {
             | Self::Store { .. } => FailureClass::Transient,
             Self::TooLarge { .. }
             | Self::NoRangeSupport { .. }
+            | Self::RangesNotServed
+            | Self::NothingJoinsRanges
+            | Self::InvalidRange { .. }
+            | Self::DynamicRanges
+            | Self::JobTooLarge { .. }
             | Self::RemoteFileChanged { .. }
             | Self::Encoded { .. }
             | Self::HeadTooLarge { .. }
@@ -133,6 +157,9 @@ impl FileError {
             | Self::InvalidAnswer { .. }
             | Self::TooLarge { .. }
             | Self::NoRangeSupport { .. }
+            | Self::RangesNotServed
+            | Self::NothingJoinsRanges
+            | Self::InvalidRange { .. }
             | Self::RemoteFileChanged { .. }
             | Self::Encoded { .. }
             | Self::HeadTooLarge { .. }
@@ -149,7 +176,8 @@ impl FileError {
             | Self::NoSpace { .. }
             | Self::DiskFull { .. }
             | Self::LocalIo { .. } => ErrorContext::LocalFile,
-            Self::Store { .. } => ErrorContext::QueueManager,
+            // What the client wants of the job, not what the origin does.
+            Self::DynamicRanges | Self::JobTooLarge { .. } | Self::Store { .. } => ErrorContext::QueueManager,
         }
     }
 
@@ -160,6 +188,10 @@ impl FileError {
             | Self::InvalidAnswer { .. }
             | Self::TooLarge { .. }
             | Self::NoRangeSupport { .. }
+            | Self::RangesNotServed
+            | Self::NothingJoinsRanges
+            | Self::InvalidRange { .. }
+            | Self::JobTooLarge { .. }
             | Self::RemoteFileChanged { .. }
             | Self::Encoded { .. }
             | Self::HeadTooLarge { .. }
@@ -175,7 +207,7 @@ impl FileError {
             | Self::NoSpace { .. }
             | Self::DiskFull { .. }
             | Self::LocalIo { .. } => Phase::LocalFile,
-            Self::Store { .. } => Phase::Unknown,
+            Self::DynamicRanges | Self::Store { .. } => Phase::Unknown,
         }
     }
 

@@ -8,7 +8,7 @@ use reqwest::header::{self, HeaderMap, HeaderValue};
 use super::accept::{Asked, Decision, accept};
 use super::body::read_begin;
 use super::client::{Client, basic_authorization, shown_headers};
-use super::content_range::range_from;
+use super::content_range::range_field;
 use super::error::FileError;
 use super::head::Head;
 use super::redirect::Chain;
@@ -86,8 +86,9 @@ fn headers(request: &Request<'_>, chain: &Chain) -> HeaderMap {
         headers.insert(header::AUTHORIZATION, authorization);
     }
     headers.insert(header::ACCEPT_ENCODING, HeaderValue::from_static("identity"));
-    if let Asked::Rest { offset, .. } = request.asked {
-        let range = HeaderValue::try_from(range_from(offset.get())).expect("a number and ASCII letters");
+    if let Asked::First { part, .. } | Asked::Rest { part, .. } = request.asked {
+        let range = range_field(part.start, part.end);
+        let range = HeaderValue::try_from(range).expect("numbers and ASCII letters");
         headers.insert(header::RANGE, range);
         if let Some(validator) = request.if_range.and_then(|text| HeaderValue::try_from(text).ok()) {
             headers.insert(header::IF_RANGE, validator);

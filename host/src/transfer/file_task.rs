@@ -6,28 +6,26 @@
 //!         └──────────────────────────────────────┘  (less than was asked for, a failed sync: once more round)
 //! ```
 //!
-//! The pump is in `pump`, all that is reported in `ledger`.
+//! Asking and taking an answer is in `ask`, the pump in `pump`, all that is reported in `ledger`.
 
 use std::sync::Arc;
 
 use bytes::Bytes;
 use reqwest::header::HeaderMap;
 use tokio::sync::watch;
-use tokio::time::{Instant, sleep_until};
 
-use super::accept::{Asked, BodyLength, Decision, Keep, Next, WholeBody};
-use super::body::Body;
+use super::accept::Asked;
 use super::context::{Directive, Halt, Halted, JobRun, blocking};
 use super::digest::{Hasher, Modified};
 use super::directory::Directory;
 use super::error::FileError;
-use super::fetch::{Answer, Circumstances, Request, fetch};
+use super::fetch::Circumstances;
 use super::ledger::Ledger;
-use super::part_file::{self, PartFile, Reopened};
+use super::part_file::{PartFile, Reopened};
 use super::progress::ActiveFile;
-use super::pump::{Inflow, PumpEnd};
-use super::resume::{Digest, Known, Plan, RemoteName, plan};
-use super::small_file::{SMALL_FILE_BYTES_MAX, SmallFile};
+use super::pump::PumpEnd;
+use super::resume::{Content, Digest, Known, Plan, RemoteName, plan};
+use super::small_file::SmallFile;
 use crate::job::{Failure, FileRecord, Phase, RestartReason, Sha256};
 
 /// How a file's task ended.
@@ -63,14 +61,14 @@ impl From<FileError> for Interruption {
 }
 
 /// What a request came to.
-enum Outcome {
+pub(super) enum Outcome {
     /// The bytes of the answer are in the part file.
     Pumped(PumpEnd),
     /// All of the file is in memory, verified.
     Small(Bytes),
     /// Nothing was missing.
     Complete,
-    /// The answer was of no use; the file begins again.
+    /// It is to be planned anew: the answer was of no use, or said where the file ends.
     Again,
 }
 
@@ -81,15 +79,15 @@ pub(crate) struct FileTask {
     /// The file as it is. What the store has been told of it is in the ledger.
     pub(super) file: FileRecord,
     pub(super) ledger: Ledger,
-    /// The job's own request headers.
-    headers: Arc<HeaderMap>,
+    /// The job's own request headers, if they are for the origin of the file's remote name.
+    pub(super) headers: Arc<HeaderMap>,
     pub(super) directory: Arc<Directory>,
     pub(super) directive: watch::Receiver<Directive>,
     pub(super) active: Arc<ActiveFile>,
     /// Open once bytes are written, or have been by an earlier attempt.
     pub(super) part: Option<Arc<PartFile>>,
     /// When the part file was last written, as it was found: only if nothing but what is durable was in it.
-    modified: Option<Modified>,
+    pub(super) modified: Option<Modified>,
     /// At the end of what is written, if a digest is wanted.
     pub(super) hasher: Option<Hasher>,
     /// The origin's own digest, where the client gave none and all bytes so far are hashed.
@@ -127,7 +125,13 @@ impl FileTask {
 
     /// Fetches the file.
     pub(crate) async fn run(mut self) -> Ending {
-        match self.drive().await {
+        let mut driven = self.drive().await;
+        if driven.is_err()
+            && let Err(worse) = self.settle().await
+        {
+            driven = Err(worse);
+        }
+        match driven {
             Ok(None) => Ending::Finished,
             Ok(Some(body)) => Ending::Small(Box::new(SmallFile::new(self, body))),
             Err(Interruption::Halted) => Ending::Stopped,
@@ -137,6 +141,9 @@ impl FileTask {
 
     /// The bytes of a small file that is to be made durable; none if the file is finished.
     async fn drive(&mut self) -> Result<Option<Bytes>, Interruption> {
+        if self.run.terms.dynamic_content && !self.file.ranges.is_empty() {
+            return Err(FileError::DynamicRanges.into());
+        }
         self.run.choose_origin(self.file.remote_name.origin()).await?;
         loop {
             if self.file.durable > 0 && self.part.is_none() {
@@ -145,9 +152,10 @@ impl FileTask {
             let outcome = match self.plan() {
                 Plan::Complete => Outcome::Complete,
                 Plan::Whole => self.ask(Asked::Whole, None).await?,
-                Plan::Rest { offset, keep, if_range } => {
+                Plan::First { part, sequel } => self.ask(Asked::First { part, sequel }, None).await?,
+                Plan::Rest { part, keep, if_range } => {
                     let known = self.file.version.clone().unwrap_or_default();
-                    self.ask(Asked::Rest { offset, known: &known, keep }, if_range.as_deref()).await?
+                    self.ask(Asked::Rest { part, known: &known, keep }, if_range.as_deref()).await?
                 }
                 Plan::Restart(reason) => {
                     self.restart(reason).await?;
@@ -168,10 +176,12 @@ impl FileTask {
 
     fn plan(&self) -> Plan {
         plan(Known {
-            durable: self.file.durable,
+            held: self.ledger.written,
             version: self.file.version.as_ref(),
+            ranges: &self.file.ranges,
             remote_name: if self.file.repointed { RemoteName::Repointed } else { RemoteName::Same },
             digest: if self.file.digest.is_some() { Digest::Given } else { Digest::None },
+            content: if self.run.terms.dynamic_content { Content::Dynamic } else { Content::Static },
         })
     }
 
@@ -183,7 +193,7 @@ impl FileTask {
         };
         let (directory, name, durable) =
             (Arc::clone(&self.directory), self.run.part_name(&self.file), self.file.durable);
-        let total = self.file.version.as_ref().and_then(|version| version.bytes_total);
+        let total = self.file.bytes_total();
         let reopened = blocking(move || {
             let reopened = PartFile::reopen(&directory, &name, identity, durable)?;
             if let (Reopened::Whole(part, _) | Reopened::Cut(part) | Reopened::Shorter(part, _), Some(total)) =
@@ -203,6 +213,7 @@ impl FileTask {
                 self.part = Some(Arc::new(part));
                 self.file.durable = size;
                 self.file.hash_state = None;
+                self.recharge(size)?;
                 // A report would also say that the new remote name has been found to serve these bytes.
                 if !self.file.repointed {
                     self.checkpoint(size, None).await?;
@@ -211,168 +222,16 @@ impl FileTask {
             Reopened::Shorter(..) | Reopened::Damaged => return self.restart(RestartReason::PartFileDamaged).await,
         }
         self.ledger.name_is_durable = true;
+        self.holds(self.file.durable);
         self.active.set_done(self.file.durable);
         self.active.set_durable(self.file.durable);
         self.active.set_total(total);
         Ok(())
     }
-
-    /// Asks the origin, and does what the answer allows.
-    async fn ask(&mut self, asked: Asked<'_>, if_range: Option<&str>) -> Result<Outcome, Interruption> {
-        let run = Arc::clone(&self.run);
-        let request = Request {
-            remote_name: &self.file.remote_name,
-            headers: &self.headers,
-            asked,
-            if_range,
-            bytes_max: run.context.settings.file_bytes_max,
-        };
-        let answered = tokio::select! {
-            answered = fetch(&run.context.client, &request) => answered,
-            () = halted(&mut self.directive) => return Err(Interruption::Halted),
-        };
-        let answer = answered.map_err(|(error, circumstances)| {
-            self.circumstances = circumstances;
-            error
-        })?;
-        let Answer { decision, head, response, circumstances } = answer;
-        self.circumstances = circumstances;
-        run.connected().await?;
-        let body = Body::new(response, &run.context.settings);
-        match decision {
-            Decision::Whole(whole) => self.take_whole(whole, head.repr_digest, body).await,
-            Decision::Append { offset, discard, length, version } => {
-                self.mixed_origins |= matches!(asked, Asked::Rest { keep: Keep::RepointedDigest, .. });
-                self.active.set_total(version.bytes_total);
-                self.file.version = Some(version);
-                self.file.repointed = false;
-                self.prepare_hasher(head.repr_digest).await?;
-                let inflow = Inflow { offset, discard, length: BodyLength::Exactly(length) };
-                Ok(Outcome::Pumped(self.pump(body, inflow).await))
-            }
-            Decision::Done { version } => {
-                self.file.version = Some(version);
-                Ok(Outcome::Complete)
-            }
-            Decision::Restart { reason, next } => {
-                self.restart(reason).await?;
-                match next {
-                    Next::TakeThisBody(whole) => self.take_whole(whole, head.repr_digest, body).await,
-                    Next::AskAgain => Ok(Outcome::Again),
-                }
-            }
-            Decision::Redirect { .. } | Decision::Fail(_) => {
-                unreachable!("fetch follows the one and returns the other")
-            }
-        }
-    }
-
-    /// Takes a body that is the whole file. Nothing is durable.
-    async fn take_whole(
-        &mut self,
-        whole: WholeBody,
-        repr_digest: Option<Sha256>,
-        body: Body,
-    ) -> Result<Outcome, Interruption> {
-        let WholeBody { length, version } = whole;
-        self.active.set_total(version.bytes_total);
-        self.file.version = Some(version);
-        self.file.repointed = false;
-        self.server_digest = repr_digest.filter(|_| self.file.digest.is_none());
-        if let BodyLength::Exactly(bytes) = length
-            && bytes <= SMALL_FILE_BYTES_MAX
-        {
-            return self.take_small(body, bytes).await;
-        }
-        self.hasher = self.wanted_digest().map(|_| Hasher::new());
-        let (directory, name) = (Arc::clone(&self.directory), self.run.part_name(&self.file));
-        let created = blocking(move || {
-            let part = PartFile::create(&directory, &name)?;
-            if let BodyLength::Exactly(bytes) = length
-                && let Err(error) = part.reserve(bytes)
-            {
-                part_file::remove(&directory, &name)?;
-                return Err(error);
-            }
-            Ok(part)
-        });
-        let part = created.await?;
-        self.file.part = Some(part.identity());
-        self.part = Some(Arc::new(part));
-        self.ledger.name_is_durable = false;
-        Ok(Outcome::Pumped(self.pump(body, Inflow { offset: 0, discard: 0, length }).await))
-    }
-
-    /// Reads a small body into memory, and verifies it.
-    async fn take_small(&mut self, mut body: Body, length: u64) -> Result<Outcome, Interruption> {
-        // In one piece: a body that drips would be a list of single bytes, each with a header of its own.
-        let mut gathered = Vec::with_capacity(usize::try_from(length).expect("at most SMALL_FILE_BYTES_MAX"));
-        loop {
-            let chunk = tokio::select! {
-                chunk = body.next() => chunk?,
-                () = halted(&mut self.directive) => return Err(Interruption::Halted),
-            };
-            let Some(bytes) = chunk else { break };
-            self.run.progress.received(bytes.len());
-            // Chunks may say more than the length or the range that came with them.
-            if (gathered.len() + bytes.len()) as u64 > length {
-                let what = format!("its body has more than the {length} bytes that it announced");
-                return Err(FileError::InvalidAnswer { what }.into());
-            }
-            gathered.extend_from_slice(&bytes);
-            self.active.set_done(gathered.len() as u64);
-            if let Some(paid_at) = self.run.rate_limit.charge(bytes.len(), Instant::now()) {
-                tokio::select! {
-                    () = sleep_until(paid_at) => {}
-                    () = halted(&mut self.directive) => return Err(Interruption::Halted),
-                }
-            }
-        }
-        if gathered.len() as u64 != length {
-            return Err(closed_early(gathered.len() as u64, length).into());
-        }
-        if self.wanted_digest().is_some() {
-            // At most 64 KiB: some tens of microseconds, less than the way to another thread and back.
-            let mut hasher = Hasher::new();
-            hasher.update(&gathered);
-            if !self.verify(hasher.finish()).await? {
-                return Ok(Outcome::Again);
-            }
-        }
-        Ok(Outcome::Small(gathered.into()))
-    }
-
-    /// What the bytes must hash to: by the client's word, else by the origin's.
-    pub(super) fn wanted_digest(&self) -> Option<Sha256> {
-        self.file.digest.or(self.server_digest)
-    }
-
-    /// Brings a hasher to the durable offset, if a digest is wanted: from the stored state, or, where somebody has written to the part
-    /// file since, by reading it again.
-    pub(super) async fn prepare_hasher(&mut self, repr_digest: Option<Sha256>) -> Result<(), Interruption> {
-        // The origin's digest is worth no reading of bytes that were never hashed.
-        let goes_on = self.hasher.is_some() || self.file.hash_state.is_some();
-        self.server_digest = repr_digest.or(self.server_digest).filter(|_| self.file.digest.is_none() && goes_on);
-        if self.wanted_digest().is_none() {
-            self.hasher = None;
-            return Ok(());
-        }
-        if self.hasher.is_none() {
-            let stored = self.file.hash_state.as_deref().zip(self.modified);
-            self.hasher = stored.and_then(|(state, modified)| Hasher::restore(state, modified));
-        }
-        if let (None, Some(part)) = (&self.hasher, &self.part) {
-            let (part, durable) = (Arc::clone(part), self.file.durable);
-            let read =
-                blocking(move || Hasher::of_prefix(part.file(), durable).map_err(|error| part.error("read", &error)));
-            self.hasher = Some(read.await?);
-        }
-        Ok(())
-    }
 }
 
 /// Waits until the task is to stop, in whatever way: nothing is lost by stopping at once where this is called.
-async fn halted(directive: &mut watch::Receiver<Directive>) {
+pub(super) async fn halted(directive: &mut watch::Receiver<Directive>) {
     // A worker that is gone will not listen either.
     let _ = directive.wait_for(|directive| directive.halt.is_some()).await;
 }

@@ -9,7 +9,7 @@ use std::time::Duration;
 use tokio::time::{Instant, sleep};
 
 use super::accept::BodyLength;
-use super::context::{Halted, blocking};
+use super::context::{Checkpoints, Halted, blocking};
 use super::digest::Modified;
 use super::error::FileError;
 use super::failure::failure;
@@ -33,6 +33,14 @@ pub(crate) struct Ledger {
     pub(super) durable: u64,
     /// The size counted for it.
     pub(super) total: Option<u64>,
+    /// Bytes that are in the part file, durable or not: where the next ones go.
+    pub(super) written: u64,
+    /// How many of them are durable.
+    pub(super) synced: u64,
+    /// When the next checkpoint is due, if bytes are not durable yet.
+    pub(super) due_at: Option<Instant>,
+    /// What the job's budget has for it.
+    charged: u64,
     /// The name of the part file has been synced.
     pub(super) name_is_durable: bool,
     /// The size is what was received, not what the origin said.
@@ -45,7 +53,11 @@ impl Ledger {
     pub(crate) fn of(file: &FileRecord) -> Self {
         Self {
             durable: file.durable,
-            total: file.version.as_ref().and_then(|version| version.bytes_total),
+            total: file.bytes_total(),
+            written: file.durable,
+            synced: file.durable,
+            due_at: None,
+            charged: file.durable,
             name_is_durable: false,
             length_is_unstated: false,
             digest_restarts: 0,
@@ -70,27 +82,45 @@ impl FileTask {
         self.file.durable = durable;
         self.file.hash_state.clone_from(&hash_state);
         self.ledger.durable = durable;
-        self.ledger.total = version.bytes_total;
+        self.ledger.synced = durable;
+        self.ledger.total = self.file.bytes_total();
         self.active.set_durable(durable);
         let (file, remote_name) = (self.file.index, Box::new(self.file.remote_name.clone()));
-        (FileProgress { file, remote_name, durable, version, part: self.file.part, hash_state }, new_bytes)
+        let (bytes_total, part) = (self.ledger.total, self.file.part);
+        (FileProgress { file, remote_name, durable, version, bytes_total, part, hash_state }, new_bytes)
+    }
+
+    /// The part file has so many bytes, all of them durable.
+    pub(super) const fn holds(&mut self, bytes: u64) {
+        self.ledger.written = bytes;
+        self.ledger.synced = bytes;
+        self.ledger.due_at = None;
+    }
+
+    /// Has the job's budget count so many bytes for the file, unless it counts more: for its size, where that is known.
+    pub(super) fn charge(&mut self, bytes: u64) -> Result<(), FileError> {
+        if bytes > self.ledger.charged { self.recharge(bytes) } else { Ok(()) }
+    }
+
+    /// Has the budget count so many bytes for the file, in place of those that it counts.
+    pub(super) fn recharge(&mut self, bytes: u64) -> Result<(), FileError> {
+        self.run.budget.recount(self.ledger.charged, bytes)?;
+        self.ledger.charged = bytes;
+        Ok(())
     }
 
     /// What follows the end of a pump. True: the body came to its end, and with it the file.
     pub(super) async fn after_pump(&mut self, end: PumpEnd) -> Result<bool, Interruption> {
         match end {
             PumpEnd::Ended { written, length } => {
-                let version = self.file.version.get_or_insert_default();
-                match (version.bytes_total, length) {
-                    (Some(total), _) if total == written => Ok(true),
-                    // Less than was asked for, as an origin may give, or a range that does not say whether more follows. The next
-                    // request asks for that.
-                    (Some(_), _) | (None, BodyLength::Exactly(_)) => {
-                        self.settle(written).await?;
-                        Ok(false)
-                    }
+                self.ledger.written = written;
+                match (self.file.bytes_total(), length) {
+                    (Some(total), _) => Ok(total == written),
+                    // Less than was asked for, as an origin may give, the end of a range, or a range that does not say whether more follows.
+                    // The next request asks for that.
+                    (None, BodyLength::Exactly(_)) => Ok(false),
                     (None, BodyLength::Chunked | BodyLength::UntilClose) => {
-                        version.bytes_total = Some(written);
+                        self.file.version.get_or_insert_default().bytes_total = Some(written);
                         self.ledger.length_is_unstated = true;
                         Ok(true)
                     }
@@ -105,19 +135,20 @@ impl FileTask {
                 Ok(false)
             }
             PumpEnd::Halted { written } => {
-                self.settle(written).await?;
+                self.ledger.written = written;
                 Err(Interruption::Halted)
             }
             PumpEnd::Failed { written, error } => {
-                self.settle(written).await?;
+                self.ledger.written = written;
                 Err(error.into())
             }
         }
     }
 
-    /// Makes what was written durable, and reports it.
-    async fn settle(&mut self, written: u64) -> Result<(), Interruption> {
-        if written == self.ledger.durable {
+    /// The transfer stops before the file is whole: makes durable what was written, and reports it, if that is of use later.
+    pub(super) async fn settle(&mut self) -> Result<(), Interruption> {
+        let written = self.ledger.written;
+        if written == self.ledger.synced || self.run.checkpoints() == Checkpoints::Never {
             return Ok(());
         }
         match self.sync().await {
@@ -143,6 +174,7 @@ impl FileTask {
         self.ledger.failed_syncs += 1;
         self.part = None;
         self.hasher = None;
+        self.holds(self.file.durable);
         self.active.set_done(self.file.durable);
         if self.ledger.failed_syncs > 1 { Err(error.into()) } else { Ok(()) }
     }
@@ -161,7 +193,9 @@ impl FileTask {
         self.file.part = None;
         self.file.repointed = false;
         self.ledger.durable = 0;
+        self.holds(0);
         self.ledger.total = None;
+        self.recharge(0)?;
         self.ledger.length_is_unstated = false;
         self.part = None;
         self.hasher = None;
@@ -235,7 +269,7 @@ impl FileTask {
                 return Ok(false);
             }
         }
-        let total = self.file.version.as_ref().and_then(|version| version.bytes_total).unwrap_or(self.file.durable);
+        let total = self.file.bytes_total().unwrap_or(self.ledger.written);
         if let Err(error) = self.sync().await {
             self.after_failed_sync(error)?;
             return Ok(false);

@@ -8,7 +8,9 @@
 //! version; a file appears under its local name only whole, verified and by one rename.
 
 mod accept;
+mod ask;
 mod body;
+mod budget;
 mod client;
 mod content_range;
 mod context;
@@ -20,6 +22,7 @@ mod fetch;
 mod file_task;
 mod files;
 mod head;
+mod layout;
 mod ledger;
 mod net_error;
 mod part_file;

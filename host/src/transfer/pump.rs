@@ -14,11 +14,11 @@ use tokio::time::{Instant, sleep_until};
 
 use super::accept::BodyLength;
 use super::body::Body;
-use super::context::joined;
+use super::context::{Checkpoints, joined};
 use super::digest::{Hasher, Modified};
 use super::error::FileError;
 use super::file_task::{FileTask, Resumable, closed_early, must_halt};
-use super::ledger::sync_part;
+use super::ledger::{Ledger, sync_part};
 use super::part_file::PartFile;
 use super::settings::TransferSettings;
 
@@ -30,11 +30,9 @@ const UNSYNCED_BYTES_MAX: u64 = 64 << 20;
 /// Bytes below which a chunk is copied to the one before it: a server that drips must not make a list of single bytes.
 const MERGED_BYTES_MAX: usize = 4 << 10;
 
-/// Where the bytes of a body go.
+/// What of a body is appended to the bytes that are there.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Inflow {
-    /// Offset in the file at which they are appended.
-    pub(crate) offset: u64,
     /// Bytes at the begin of the body that are there already.
     pub(crate) discard: u64,
     pub(crate) length: BodyLength,
@@ -90,6 +88,7 @@ struct Pump {
     syncing: Option<Syncing>,
     /// When the next checkpoint is due by time.
     due_at: Instant,
+    checkpoints: Checkpoints,
 }
 
 impl FileTask {
@@ -98,7 +97,7 @@ impl FileTask {
         let run = Arc::clone(&self.run);
         let settings = &run.context.settings;
         let part = self.part.clone().expect("opened or created before any body is taken");
-        let mut pump = Pump::new(part, self.hasher.take(), self.ledger.name_is_durable, inflow.offset, settings);
+        let mut pump = Pump::new(part, self.hasher.take(), &self.ledger, run.checkpoints(), settings);
         let mut discard = inflow.discard;
         let mut body_received = 0;
         let mut closing: Option<Closing> = None;
@@ -127,6 +126,10 @@ impl FileTask {
                         let skipped = discard.min(bytes.len() as u64);
                         discard -= skipped;
                         let _ = bytes.split_to(usize::try_from(skipped).expect("at most the length of a buffer"));
+                        if let Err(error) = self.charge(pump.received.saturating_add(bytes.len() as u64)) {
+                            closing = Some(Closing::Failed(error));
+                            continue;
+                        }
                         pump.take(bytes);
                         self.active.set_done(pump.received);
                         let bytes_max = settings.file_bytes_max;
@@ -177,6 +180,7 @@ impl FileTask {
         }
         self.hasher = pump.hasher.take();
         let written = pump.written;
+        self.ledger.due_at = (written > pump.durable).then_some(pump.due_at);
         match closing.expect("the loop ends only then") {
             Closing::Ended => PumpEnd::Ended { written, length: inflow.length },
             Closing::Overlong => PumpEnd::Overlong,
@@ -186,6 +190,9 @@ impl FileTask {
     }
 
     fn resumable(&self) -> Resumable {
+        if self.run.checkpoints() == Checkpoints::Never {
+            return Resumable::No;
+        }
         let has_validator = self.file.version.as_ref().is_some_and(|version| version.strong_validator().is_some());
         if has_validator || self.file.digest.is_some() { Resumable::Yes } else { Resumable::No }
     }
@@ -195,23 +202,25 @@ impl Pump {
     fn new(
         part: Arc<PartFile>,
         hasher: Option<Hasher>,
-        name_is_durable: bool,
-        offset: u64,
+        ledger: &Ledger,
+        checkpoints: Checkpoints,
         settings: &TransferSettings,
     ) -> Self {
         Self {
             part,
             hasher,
-            name_is_durable,
-            received: offset,
-            written: offset,
-            durable: offset,
+            name_is_durable: ledger.name_is_durable,
+            received: ledger.written,
+            written: ledger.written,
+            durable: ledger.synced,
             batch: Vec::new(),
             batch_bytes: 0,
             writing: None,
             writing_bytes: 0,
             syncing: None,
-            due_at: Instant::now() + settings.checkpoint_interval,
+            // What the body before left behind does not wait the longer for it.
+            due_at: ledger.due_at.unwrap_or_else(|| Instant::now() + settings.checkpoint_interval),
+            checkpoints,
         }
     }
 
@@ -227,8 +236,9 @@ impl Pump {
         }
     }
 
-    const fn has_room(&self) -> bool {
-        self.batch_bytes < BATCH_BYTES_MAX && self.received - self.durable < UNSYNCED_BYTES_MAX
+    fn has_room(&self) -> bool {
+        let is_bounded = self.checkpoints == Checkpoints::Regular;
+        self.batch_bytes < BATCH_BYTES_MAX && (!is_bounded || self.received - self.durable < UNSYNCED_BYTES_MAX)
     }
 
     const fn is_idle(&self) -> bool {
@@ -236,8 +246,9 @@ impl Pump {
     }
 
     /// Something is not durable, and no sync is under way that would look at the clock when it ends.
-    const fn wants_timer(&self) -> bool {
-        self.syncing.is_none() && self.writing.is_none() && self.written > self.durable
+    fn wants_timer(&self) -> bool {
+        let is_due_once = self.checkpoints == Checkpoints::Regular;
+        is_due_once && self.syncing.is_none() && self.writing.is_none() && self.written > self.durable
     }
 
     /// Writes and hashes what has gathered, unless the batch before is still on its way.
@@ -288,6 +299,9 @@ impl Pump {
     /// Begins a sync when one is due. Only between writes: the hasher stands at the end of what is written then.
     fn start_sync(&mut self, settings: &TransferSettings) {
         if self.syncing.is_some() || self.writing.is_some() || self.written == self.durable {
+            return;
+        }
+        if self.checkpoints != Checkpoints::Regular {
             return;
         }
         let now = Instant::now();

@@ -1,21 +1,22 @@
 //! What to ask an origin for, given what is durable of a file. Pure.
 
-use std::num::NonZeroU64;
-
-use super::accept::Keep;
-use crate::job::{FileVersion, RestartReason};
+use super::accept::{Keep, Sequel};
+use super::layout::{Layout, Part};
+use crate::job::{FileRange, FileVersion, RestartReason, ranges};
 
 /// The next request for a file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[must_use]
 pub(crate) enum Plan {
-    /// Ask for the whole file; nothing is durable.
+    /// Ask for the whole file; nothing is there.
     Whole,
-    /// Ask for what is missing.
-    Rest { offset: NonZeroU64, keep: Keep, if_range: Option<String> },
+    /// Ask for the first part of a file of ranges; nothing is there.
+    First { part: Part, sequel: Sequel },
+    /// Ask for what is missing, or for the next part of it.
+    Rest { part: Part, keep: Keep, if_range: Option<String> },
     /// Nothing is missing; what is left is to verify and to finish.
     Complete,
-    /// The durable bytes cannot be kept. Then ask for the whole.
+    /// The bytes that are there cannot be kept. Then ask anew.
     Restart(RestartReason),
 }
 
@@ -23,13 +24,25 @@ pub(crate) enum Plan {
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Known<'a> {
     /// Bytes of the part file that may be relied on.
-    pub(crate) durable: u64,
+    pub(crate) held: u64,
     /// Their version.
     pub(crate) version: Option<&'a FileVersion>,
+    /// The parts of the remote file that are wanted; empty: all of it.
+    pub(crate) ranges: &'a [FileRange],
     /// What stands behind the remote name.
     pub(crate) remote_name: RemoteName,
     /// What will tell whether the bytes are right.
     pub(crate) digest: Digest,
+    pub(crate) content: Content,
+}
+
+/// What the origin serves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Content {
+    /// A file.
+    Static,
+    /// Something that it makes anew for each request (bits.md 2.6): no part of one answer ever fits to another.
+    Dynamic,
 }
 
 /// Whether the durable bytes came from the present remote name.
@@ -50,30 +63,48 @@ pub(crate) enum Digest {
 
 /// Decides (faults.md section 2, design.md section 3).
 pub(crate) fn plan(known: Known<'_>) -> Plan {
-    let Some(offset) = NonZeroU64::new(known.durable) else { return Plan::Whole };
-    let Some(version) = known.version else { return Plan::Restart(RestartReason::NoValidator) };
-    let validator = version.strong_validator().map(str::to_owned);
-    let complete = match version.bytes_total {
-        Some(total) if known.durable > total => return Plan::Restart(RestartReason::PartFileDamaged),
-        total => total == Some(known.durable),
+    let Known { held, version, ranges, remote_name, digest, content } = known;
+    if held == 0 {
+        return begin(ranges, digest);
+    }
+    let Some(version) = version else { return Plan::Restart(RestartReason::NoValidator) };
+    let complete = match ranges::size(ranges, version.bytes_total) {
+        Some(size) if held > size => return Plan::Restart(RestartReason::PartFileDamaged),
+        size => size == Some(held),
     };
-    match (known.remote_name, known.digest) {
-        (RemoteName::Same, _) | (_, Digest::Given) if complete => Plan::Complete,
-        (RemoteName::Repointed, Digest::Given) => Plan::Rest { offset, keep: Keep::RepointedDigest, if_range: None },
+    let validator = version.strong_validator().map(str::to_owned);
+    match (remote_name, digest) {
+        (RemoteName::Same, _) | (_, Digest::Given) if complete => return Plan::Complete,
+        _ if content == Content::Dynamic => return Plan::Restart(RestartReason::NoValidator),
+        _ => {}
+    }
+    let layout = Layout { ranges, remote_total: version.bytes_total };
+    // A file that is complete has no part that follows, and is asked for again as a whole: its former name does not vouch for it.
+    let Some(part) = layout.part_after(held) else { return Plan::Restart(RestartReason::Repointed) };
+    match (remote_name, digest) {
+        (RemoteName::Repointed, Digest::Given) => Plan::Rest { part, keep: Keep::RepointedDigest, if_range: None },
         (RemoteName::Repointed, Digest::None) => {
             let can_be_same = version.strong_etag().is_some() && version.last_modified.is_some();
             if can_be_same && version.bytes_total.is_some() && !complete {
-                Plan::Rest { offset, keep: Keep::RepointedSame, if_range: validator }
+                Plan::Rest { part, keep: Keep::RepointedSame, if_range: validator }
             } else {
                 Plan::Restart(RestartReason::Repointed)
             }
         }
-        (RemoteName::Same, _) if validator.is_some() => {
-            Plan::Rest { offset, keep: Keep::Validator, if_range: validator }
-        }
-        (RemoteName::Same, Digest::Given) => Plan::Rest { offset, keep: Keep::Digest, if_range: None },
+        (RemoteName::Same, _) if validator.is_some() => Plan::Rest { part, keep: Keep::Validator, if_range: validator },
+        (RemoteName::Same, Digest::Given) => Plan::Rest { part, keep: Keep::Digest, if_range: None },
         (RemoteName::Same, Digest::None) => Plan::Restart(RestartReason::NoValidator),
     }
+}
+
+/// Nothing is there.
+fn begin(ranges: &[FileRange], digest: Digest) -> Plan {
+    let part = Layout { ranges, remote_total: None }.part_after(0).filter(|_| !ranges.is_empty());
+    let sequel = match digest {
+        Digest::None if ranges.len() > 1 => Sequel::NeedsValidator,
+        Digest::None | Digest::Given => Sequel::NeedsNothing,
+    };
+    part.map_or(Plan::Whole, |part| Plan::First { part, sequel })
 }
 
 #[cfg(test)]
@@ -81,6 +112,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::transfer::layout::PartOf;
 
     fn version(etag: Option<&str>, strong_date: Option<bool>, bytes_total: Option<u64>) -> FileVersion {
         FileVersion {
@@ -92,11 +124,13 @@ mod tests {
     }
 
     fn planned(durable: u64, version: &FileVersion, remote_name: RemoteName, digest: Digest) -> Plan {
-        plan(Known { durable, version: Some(version), remote_name, digest })
+        let content = Content::Static;
+        plan(Known { held: durable, version: Some(version), ranges: &[], remote_name, digest, content })
     }
 
     fn rest(offset: u64, keep: Keep, if_range: Option<&str>) -> Plan {
-        Plan::Rest { offset: NonZeroU64::new(offset).unwrap(), keep, if_range: if_range.map(str::to_owned) }
+        let part = Part { start: offset, end: None, of: PartOf::File };
+        Plan::Rest { part, keep, if_range: if_range.map(str::to_owned) }
     }
 
     const DATE: &str = "Fri, 20 Nov 2026 12:00:00 GMT";
@@ -128,7 +162,8 @@ mod tests {
 
     #[test]
     fn bytes_without_a_version_are_given_up() {
-        let known = Known { durable: 5, version: None, remote_name: RemoteName::Same, digest: Digest::Given };
+        let (remote_name, digest, content) = (RemoteName::Same, Digest::Given, Content::Static);
+        let known = Known { held: 5, version: None, ranges: &[], remote_name, digest, content };
         assert_eq!(plan(known), Plan::Restart(RestartReason::NoValidator));
     }
 
@@ -173,8 +208,8 @@ mod tests {
             let remote_name = if repointed { RemoteName::Repointed } else { RemoteName::Same };
             let digest = if digest { Digest::Given } else { Digest::None };
             match planned(durable, &version, remote_name, digest) {
-                Plan::Rest { offset, if_range, keep } => {
-                    prop_assert_eq!(offset.get(), durable);
+                Plan::Rest { part, if_range, keep } => {
+                    prop_assert_eq!(part.start, durable);
                     prop_assert!(version.bytes_total.is_none_or(|total| durable < total));
                     prop_assert!(if_range.as_deref().is_none_or(|text| Some(text) == version.strong_validator()));
                     prop_assert_eq!(if_range.is_some(), matches!(keep, Keep::Validator | Keep::RepointedSame));
@@ -182,6 +217,7 @@ mod tests {
                 }
                 Plan::Complete => prop_assert_eq!(version.bytes_total, Some(durable)),
                 Plan::Whole => prop_assert_eq!(durable, 0),
+                Plan::First { .. } => prop_assert!(false, "it has no ranges"),
                 Plan::Restart(_) => prop_assert!(durable > 0),
             }
         }

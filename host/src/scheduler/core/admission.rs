@@ -3,7 +3,7 @@
 use super::super::input::{Admission, AdmitAnswer};
 use super::super::origins::Opening;
 use super::super::queue::{End, Pool, Seat};
-use super::super::step::{Assignment, Effect, StopReason};
+use super::super::step::{Assignment, Effect, StopReason, Terms};
 use super::super::timers::TimerKind;
 use super::Core;
 use super::board::{Board, Stage, overwrite, seconds};
@@ -198,6 +198,7 @@ impl Board {
             parallel_files: connections,
             bytes_per_second,
             overwrite: overwrite(&job.record),
+            terms: Terms::from(&job.record),
         }));
     }
 

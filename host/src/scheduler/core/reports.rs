@@ -37,7 +37,7 @@ impl Core {
             Report::Connected => board.connected(job),
             Report::Checkpoint { progress, new_bytes, durable_before, bytes_total_before } => {
                 // A size that is not known yet does not take back one that is counted.
-                let bytes_total = progress.version.bytes_total.or(bytes_total_before);
+                let bytes_total = progress.bytes_total.or(bytes_total_before);
                 board.progressed(job, &progress, new_bytes, (durable_before, bytes_total_before), bytes_total);
                 board.write_file(id, progress.file, FileChange::Progress(progress));
             }
@@ -46,7 +46,7 @@ impl Core {
                 board.restart_file(job, before, reason);
             }
             Report::FileFinished { progress, new_bytes, durable_before, integrity, sized_before } => {
-                let size_before = progress.version.bytes_total.unwrap_or(progress.durable);
+                let size_before = progress.bytes_total.unwrap_or(progress.durable);
                 let before = (durable_before, sized_before.then_some(size_before));
                 board.progressed(job, &progress, new_bytes, before, Some(progress.durable));
                 board.file_finished(job, progress, integrity);

@@ -127,7 +127,7 @@ fn file_view(file: &FileRecord) -> FileView {
         index: file.index.0,
         remote_name: file.remote_name.to_string(),
         local_name: file.local_name.to_string(),
-        bytes_total: file.version.as_ref().and_then(|version| version.bytes_total),
+        bytes_total: file.bytes_total(),
         bytes_transferred: file.durable,
         done: file.finished,
         restarts: file.restarts,

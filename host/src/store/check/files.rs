@@ -24,7 +24,7 @@ pub(super) struct Sums {
 
 impl Sums {
     fn add(&mut self, file: &FileRecord) {
-        let size = file.version.as_ref().and_then(|version| version.bytes_total);
+        let size = file.bytes_total();
         self.files += 1;
         self.finished += u64::from(file.finished);
         self.published += u64::from(file.published);
@@ -76,7 +76,7 @@ fn look(file: &FileRecord, subject: &str, findings: &mut Findings) {
             findings.add(subject, problem, REPORT);
         }
     };
-    let size = file.version.as_ref().and_then(|version| version.bytes_total);
+    let size = file.bytes_total();
     require(file.durable <= file.high_water, "it has more durable bytes than it ever had");
     require(size.is_none_or(|size| file.durable <= size), "it has more durable bytes than its size");
     require(file.durable == 0 || file.version.is_some(), "it has bytes of no version");

@@ -92,7 +92,8 @@ impl Sound {
         let version = FileVersion { etag: Some("\"v\"".into()), bytes_total: Some(size), ..FileVersion::default() };
         let part = Some(PartIdentity { device: metadata.dev(), inode: metadata.ino() });
         let (file, remote_name) = (FileIndex(file), Box::new("http://127.0.0.1/x".parse().unwrap()));
-        let progress = FileProgress { file, remote_name, durable, version, part, hash_state: None };
+        let progress =
+            FileProgress { file, remote_name, durable, version, bytes_total: Some(size), part, hash_state: None };
         Write::UpdateFile { job: self.job.id, file, change: change(progress) }
     }
 

@@ -36,12 +36,13 @@ pub(crate) const TABLE: Table = Table {
         "integrity",
         "ranges",
         "validation",
+        "headers_withheld",
         "stage",
         "checksum",
     ],
     key: 2,
     first_checked: 0,
-    added: 18..20,
+    added: 18..21,
 };
 
 /// Columns without the checksum.
@@ -135,6 +136,7 @@ fn to_columns<'a>(job: &'a JobId, file: &'a FileRecord) -> [ToSqlOutput<'a>; WID
         integer(integrity),
         if file.ranges.is_empty() { optional(None) } else { json(&file.ranges) },
         unless_default(file.validation as u64, 0),
+        unless_default(u64::from(file.headers_withheld), 0),
         integer(Stage::of(file).number()),
     ]
 }
@@ -168,6 +170,7 @@ pub(crate) fn from_row(row: &Row<'_>) -> Read<FileRecord> {
         integrity: columns.one_of(&INTEGRITIES)?,
         ranges: columns.optional_json()?.unwrap_or_default(),
         validation: columns.optional_one_of(&VALIDATIONS)?.unwrap_or_default(),
+        headers_withheld: columns.added_flag()?,
         finished: false,
         published: false,
     };

@@ -113,7 +113,15 @@ fn progress(file: u32, durable: u64) -> FileProgress {
     let version = FileVersion { etag: Some("\"v1\"".into()), bytes_total: Some(4096), ..FileVersion::default() };
     let part = Some(PartIdentity { device: 1, inode: u64::from(file) });
     let remote_name = some_files(file + 1).remove(file as usize).remote_name.into();
-    FileProgress { file: FileIndex(file), remote_name, durable, version, part, hash_state: None }
+    FileProgress {
+        file: FileIndex(file),
+        remote_name,
+        durable,
+        version,
+        bytes_total: Some(4096),
+        part,
+        hash_state: None,
+    }
 }
 
 fn finished(job: JobId, file: u32) -> Write {

@@ -28,7 +28,7 @@ fn known(etag: Option<&str>, last_modified: Option<&str>, bytes_total: Option<u6
 }
 
 fn rest(known: &FileVersion, keep: Keep) -> Asked<'_> {
-    Asked::Rest { offset: NonZeroU64::new(4).unwrap(), known, keep }
+    Asked::Rest { part: Part { start: 4, end: None, of: PartOf::File }, known, keep }
 }
 
 /// The answer to a request for the rest of a file with strong ETag and 10 bytes, of which 4 are durable.
@@ -59,7 +59,7 @@ fn good_but(name: &str, value: Option<&str>) -> Decision {
 #[test]
 fn the_rest_of_the_same_version_is_appended() {
     let version = known(Some(ETAG), None, Some(10));
-    let append = Decision::Append { offset: 4, discard: 0, length: 6, version };
+    let append = Decision::Append { discard: 0, length: 6, version };
     assert_eq!(resumed(206, &GOOD), append);
     assert_eq!(good_but("content-length", None), append);
     assert_eq!(good_but("content-encoding", Some("identity")), append);
@@ -71,11 +71,8 @@ fn bytes_that_are_there_already_are_discarded() {
         resumed(206, &[("etag", ETAG), ("content-range", range), ("content-length", length)])
     };
     let version = known(Some(ETAG), None, Some(10));
-    assert_eq!(
-        at("bytes 1-9/10", "9"),
-        Decision::Append { offset: 4, discard: 3, length: 9, version: version.clone() }
-    );
-    assert_eq!(at("bytes 0-4/10", "5"), Decision::Append { offset: 4, discard: 4, length: 5, version });
+    assert_eq!(at("bytes 1-9/10", "9"), Decision::Append { discard: 3, length: 9, version: version.clone() });
+    assert_eq!(at("bytes 0-4/10", "5"), Decision::Append { discard: 4, length: 5, version });
     // Nothing new.
     assert_eq!(at("bytes 0-3/10", "4"), again(RestartReason::RangeIgnored));
     // A gap.
@@ -86,7 +83,7 @@ fn bytes_that_are_there_already_are_discarded() {
 fn less_than_was_asked_for_is_taken() {
     let fields = [("etag", ETAG), ("content-range", "bytes 4-5/10"), ("content-length", "2")];
     let version = known(Some(ETAG), None, Some(10));
-    assert_eq!(resumed(206, &fields), Decision::Append { offset: 4, discard: 0, length: 2, version });
+    assert_eq!(resumed(206, &fields), Decision::Append { discard: 0, length: 2, version });
 }
 
 #[test]
@@ -243,7 +240,7 @@ fn a_date_as_validator_may_be_left_out_of_the_answer_but_not_differ() {
         all.extend(fields);
         accept(rest(&dated, Keep::Validator), &head(206, &all), MAX)
     };
-    let append = Decision::Append { offset: 4, discard: 0, length: 6, version: dated.clone() };
+    let append = Decision::Append { discard: 0, length: 6, version: dated.clone() };
     assert_eq!(decision(&[]), append);
     assert_eq!(decision(&[("last-modified", DATE)]), append);
     assert_eq!(decision(&[("last-modified", OTHER_DATE)]), again(RestartReason::RemoteFileChanged));
@@ -257,7 +254,7 @@ fn a_digest_lets_bytes_be_kept_unless_the_validators_contradict() {
         accept(rest(known, Keep::Digest), &head(206, &all), MAX)
     };
     let weak = known(Some(WEAK), Some(DATE), Some(10));
-    let appended = |decision| matches!(decision, Decision::Append { offset: 4, .. });
+    let appended = |decision| matches!(decision, Decision::Append { .. });
     let changed = again(RestartReason::RemoteFileChanged);
     assert!(appended(decision(&weak, &[])));
     assert!(appended(decision(&weak, &[("etag", ETAG)])));
@@ -269,7 +266,7 @@ fn a_digest_lets_bytes_be_kept_unless_the_validators_contradict() {
     let nothing = known(None, None, Some(10));
     // What the answer says of the version is what the next resume goes by.
     let version = FileVersion { last_modified_is_strong: false, ..known(Some(ETAG), Some(DATE), Some(10)) };
-    let append = Decision::Append { offset: 4, discard: 0, length: 6, version };
+    let append = Decision::Append { discard: 0, length: 6, version };
     assert_eq!(decision(&nothing, &[("etag", ETAG), ("last-modified", DATE)]), append);
 }
 
@@ -280,7 +277,7 @@ fn a_repointed_file_keeps_its_bytes_only_if_all_three_marks_are_the_same() {
         accept(rest(known, Keep::RepointedSame), &head(206, fields), MAX)
     };
     let same = [("content-range", "bytes 4-9/10"), ("etag", ETAG), ("last-modified", DATE)];
-    let append = Decision::Append { offset: 4, discard: 0, length: 6, version: all.clone() };
+    let append = Decision::Append { discard: 0, length: 6, version: all.clone() };
     assert_eq!(decision(&all, &same), append);
     let repointed = again(RestartReason::Repointed);
     for missing in 1..3 {
@@ -305,7 +302,7 @@ fn a_repointed_file_with_a_digest_needs_the_same_total_only() {
         accept(rest(&before, Keep::RepointedDigest), &head, MAX)
     };
     let version = known(Some("\"b\""), None, Some(10));
-    assert_eq!(decision("bytes 4-9/10"), Decision::Append { offset: 4, discard: 0, length: 6, version });
+    assert_eq!(decision("bytes 4-9/10"), Decision::Append { discard: 0, length: 6, version });
     assert_eq!(decision("bytes 4-9/11"), again(RestartReason::Repointed));
 }
 
@@ -357,6 +354,101 @@ fn every_other_status_is_a_failure_or_a_redirect() {
     }
 }
 
+/// Bytes 4 to 9 of a file as a range of it, of which so many are there.
+fn range_part(taken: u64) -> Part {
+    Part { start: 4 + taken, end: Some(10), of: PartOf::Range { taken } }
+}
+
+const fn to_the_end(taken: u64) -> Part {
+    Part { start: 4 + taken, end: None, of: PartOf::Range { taken } }
+}
+
+#[test]
+fn the_first_range_is_taken_from_a_206_that_is_the_range_or_its_begin() {
+    let decision =
+        |fields: &[(&str, &str)], part, sequel| accept(Asked::First { part, sequel }, &head(206, fields), MAX);
+    let (part, free) = (range_part(0), Sequel::NeedsNothing);
+    let of_range = |range| decision(&[("etag", ETAG), ("content-range", range)], part, free);
+    let append = |length, total| Decision::Append { discard: 0, length, version: known(Some(ETAG), None, total) };
+    assert_eq!(of_range("bytes 4-9/20"), append(6, Some(20)));
+    assert_eq!(of_range("bytes 4-9/*"), append(6, None));
+    assert_eq!(of_range("bytes 4-5/20"), append(2, Some(20)));
+    for other in ["bytes 0-5/20", "bytes 4-9/10"] {
+        assert!(matches!(of_range(other), Decision::Append { .. }), "{other}");
+    }
+    // A gap, too much, nothing new, nonsense.
+    for other in ["bytes 5-9/20", "bytes 4-10/20", "bytes 0-3/20", "bytes */20", "x"] {
+        assert!(is_invalid(&of_range(other)), "{other}");
+    }
+    assert!(is_invalid(&decision(&[("etag", ETAG)], part, free)));
+    let beyond = Decision::Fail(FileError::InvalidRange { start: 4 });
+    assert_eq!(of_range("bytes 4-8/9"), beyond);
+    assert_eq!(accept(Asked::First { part, sequel: free }, &head(416, &[]), MAX), beyond);
+    let whole = head(200, &[("etag", ETAG), ("content-length", "10")]);
+    for part in [part, to_the_end(0)] {
+        let decision = accept(Asked::First { part, sequel: free }, &whole, MAX);
+        assert_eq!(decision, Decision::Fail(FileError::RangesNotServed));
+    }
+    // Where others follow, something must say that they are of the same version.
+    let (needs, fields) = (Sequel::NeedsValidator, [("etag", WEAK), ("content-range", "bytes 4-9/20")]);
+    assert_eq!(decision(&fields, part, needs), Decision::Fail(FileError::NothingJoinsRanges));
+    assert!(matches!(decision(&fields, part, free), Decision::Append { .. }));
+    assert!(matches!(decision(&[("etag", ETAG), fields[1]], part, needs), Decision::Append { .. }));
+}
+
+#[test]
+fn a_range_goes_on_only_in_its_place_and_its_version() {
+    let before = known(Some(ETAG), None, Some(20));
+    let decision = |status, fields: &[(&str, &str)], keep| {
+        accept(Asked::Rest { part: range_part(2), known: &before, keep }, &head(status, fields), MAX)
+    };
+    let good = |range| decision(206, &[("etag", ETAG), ("content-range", range)], Keep::Validator);
+    assert_eq!(good("bytes 6-9/20"), Decision::Append { discard: 0, length: 4, version: before.clone() });
+    assert_eq!(good("bytes 4-9/20"), Decision::Append { discard: 2, length: 6, version: before.clone() });
+    assert_eq!(good("bytes 6-10/20"), again(RestartReason::RangeIgnored));
+    assert_eq!(good("bytes 6-9/21"), again(RestartReason::RemoteFileChanged));
+    assert_eq!(good("bytes 6-9/*"), again(RestartReason::RangeIgnored));
+    // The whole says that the file is another one, or that ranges are not served; it is never taken.
+    let whole = |etag, keep| decision(200, &[("etag", etag), ("content-length", "20")], keep);
+    assert_eq!(whole("\"b\"", Keep::Validator), again(RestartReason::RemoteFileChanged));
+    assert_eq!(whole("\"b\"", Keep::RepointedSame), again(RestartReason::Repointed));
+    let not_served = Decision::Fail(FileError::RangesNotServed);
+    assert_eq!(whole(ETAG, Keep::Validator), not_served);
+    assert_eq!(whole("\"b\"", Keep::Digest), not_served);
+    let large = MAX + 1;
+    // The size of the remote file is not that of the local one.
+    let huge = known(Some(ETAG), None, Some(large));
+    let answer = head(206, &[("etag", ETAG), ("content-range", &format!("bytes 6-9/{large}"))]);
+    let asked = Asked::Rest { part: range_part(2), known: &huge, keep: Keep::Validator };
+    assert!(matches!(accept(asked, &answer, MAX), Decision::Append { .. }));
+}
+
+#[test]
+fn a_416_to_a_range_means_that_it_is_beyond_the_file_or_that_the_file_changed() {
+    let decision = |part, total, fields: &[(&str, &str)]| {
+        let before = known(Some(ETAG), None, total);
+        accept(Asked::Rest { part, known: &before, keep: Keep::Validator }, &head(416, fields), MAX)
+    };
+    let beyond = |start| Decision::Fail(FileError::InvalidRange { start });
+    let changed = again(RestartReason::RemoteFileChanged);
+    let total = |total| [("content-range", total)];
+    // A further range begins where the file ends, or beyond.
+    for part in [range_part(0), to_the_end(0)] {
+        assert_eq!(decision(part, Some(3), &total("bytes */3")), beyond(4));
+        assert_eq!(decision(part, None, &total("bytes */4")), beyond(4));
+        assert_eq!(decision(part, Some(3), &[]), beyond(4));
+        assert_eq!(decision(part, Some(20), &total("bytes */3")), changed);
+        assert_eq!(decision(part, Some(3), &[("content-range", "bytes */3"), ("etag", "\"b\"")]), changed);
+        assert_eq!(decision(part, None, &total("bytes */9")), again(RestartReason::RangeIgnored));
+    }
+    // In the middle of one.
+    assert_eq!(decision(range_part(2), None, &total("bytes */6")), beyond(6));
+    assert_eq!(decision(range_part(2), Some(20), &total("bytes */20")), changed);
+    let end = [("content-range", "bytes */6"), ("etag", ETAG)];
+    assert_eq!(decision(to_the_end(2), None, &end), Decision::Done { version: known(Some(ETAG), None, Some(6)) });
+    assert_eq!(decision(to_the_end(2), Some(20), &end), changed);
+}
+
 fn any_fields() -> impl Strategy<Value = Vec<(&'static str, String)>> {
     let number = || select(vec!["0", "1", "3", "4", "5", "9", "10", "11", "*", "-1", "18446744073709551615", "x", ""]);
     let range = (number(), number(), number()).prop_map(|(first, last, total)| match (first, last) {
@@ -388,16 +480,19 @@ proptest! {
         etag in prop::option::of(select(vec![ETAG, WEAK])),
         date in prop::option::of(Just(DATE)),
         total in prop::option::of(12u64..14),
+        taken in prop::option::of(0u64..3),
+        length in prop::option::of(1u64..6),
         keep in select(vec![Keep::Validator, Keep::Digest, Keep::RepointedSame, Keep::RepointedDigest]),
     ) {
         let fields: Vec<(&str, &str)> = fields.iter().map(|(name, value)| (*name, value.as_str())).collect();
         let head = head(status, &fields);
         let before = known(etag, date, total);
-        let asked = Asked::Rest { offset: NonZeroU64::new(offset).unwrap(), known: &before, keep };
+        let of = taken.map_or(PartOf::File, |taken| PartOf::Range { taken });
+        let end = length.filter(|_| taken.is_some()).map(|length| offset + length);
+        let asked = Asked::Rest { part: Part { start: offset, end, of }, known: &before, keep };
         match accept(asked, &head, MAX) {
-            Decision::Append { offset: at, discard, length, version } => {
+            Decision::Append { discard, length, version } => {
                 prop_assert_eq!(status, 206);
-                prop_assert_eq!(at, offset);
                 prop_assert!(discard <= offset && discard < length);
                 prop_assert!(head.encoding.is_none() && !head.multipart);
                 prop_assert!(total.is_none() || version.bytes_total == total);
@@ -405,6 +500,7 @@ proptest! {
                     return Err(TestCaseError::fail("no range"));
                 };
                 prop_assert_eq!(range.start + discard, offset);
+                prop_assert!(end.is_none_or(|end| range.end <= end));
                 prop_assert_eq!(range.end - range.start, length);
                 prop_assert!(version.bytes_total.is_none_or(|total| range.end <= total));
                 if matches!(keep, Keep::Validator | Keep::RepointedSame) && before.strong_etag().is_some() {
@@ -414,11 +510,12 @@ proptest! {
             Decision::Done { version } => {
                 prop_assert_eq!(status, 416);
                 prop_assert!(total.is_none() && version.bytes_total == Some(offset));
+                prop_assert!(taken != Some(0) && end.is_none());
             }
             Decision::Whole(_) => return Err(TestCaseError::fail("the whole would be joined to what is durable")),
             Decision::Restart { next: Next::TakeThisBody(body), .. } => {
                 prop_assert_eq!(status, 200);
-                prop_assert!(head.encoding.is_none());
+                prop_assert!(head.encoding.is_none() && taken.is_none());
                 prop_assert!(body.version.bytes_total.is_none_or(|total| body.length == BodyLength::Exactly(total)));
             }
             Decision::Restart { .. } | Decision::Fail(_) => {}

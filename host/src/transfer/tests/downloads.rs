@@ -48,7 +48,7 @@ async fn a_cut_transfer_goes_on_where_it_was() {
         let mut hasher = Hasher::new();
         hasher.update(&body);
         let digest = Some(hasher.finish());
-        let mut rig = Rig::new(vec![Wanted { url: origin.url("/f"), name: "f".into(), digest }]).await;
+        let mut rig = Rig::new(vec![Wanted { digest, ..wanted(origin.url("/f"), "f") }]).await;
         let mut fetched = 0;
         for _ in 0..2 {
             let reports = rig.attempt().await;

@@ -79,7 +79,7 @@ async fn bytes_that_were_altered_between_attempts_do_not_pass_for_verified() {
     let mut hasher = Hasher::new();
     hasher.update(&body);
     let digest = Some(hasher.finish());
-    let mut rig = Rig::new(vec![Wanted { url: origin.url("/f"), name: "f".into(), digest }]).await;
+    let mut rig = Rig::new(vec![Wanted { digest, ..wanted(origin.url("/f"), "f") }]).await;
     assert_eq!(failed_with(&rig.attempt().await), ErrorCode::ConnectionClosed);
     assert_eq!(rig.file(0).durable, SIZE as u64 / 2);
     let part = std::fs::OpenOptions::new().write(true).open(rig.part(0)).unwrap();

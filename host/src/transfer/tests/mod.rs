@@ -7,5 +7,7 @@ mod control;
 mod downloads;
 mod errors;
 mod hostile;
+mod joining;
 mod origins;
 mod publication;
+mod ranges;

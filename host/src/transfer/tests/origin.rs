@@ -46,7 +46,14 @@ impl Request {
 
     /// The first byte that a Range asks for.
     pub(super) fn offset(&self) -> Option<usize> {
-        self.field("range")?.strip_prefix("bytes=")?.strip_suffix('-')?.parse().ok()
+        Some(self.range(usize::MAX)?.start)
+    }
+
+    /// What a Range asks for of so many bytes.
+    pub(super) fn range(&self, size: usize) -> Option<std::ops::Range<usize>> {
+        let (first, last) = self.field("range")?.strip_prefix("bytes=")?.split_once('-')?;
+        let end = if last.is_empty() { size } else { last.parse::<usize>().ok()?.saturating_add(1).min(size) };
+        Some(first.parse().ok()?..end)
     }
 }
 
@@ -164,17 +171,21 @@ fn read_head(mut stream: &TcpStream) -> Option<String> {
 pub(super) fn proper(request: &Request, content: &[u8], etag: &str) -> Reply {
     let honoured = request.field("if-range").is_none_or(|validator| validator == etag);
     let mut bytes;
-    match request.offset().filter(|offset| honoured && *offset < content.len()) {
-        Some(offset) => {
+    match request.range(content.len()).filter(|_| honoured) {
+        Some(range) if range.is_empty() => {
+            let unsatisfied = format!("bytes */{}", content.len());
+            bytes = head("416 Range Not Satisfiable", &[("Content-Range", &unsatisfied), ("Content-Length", "0")]);
+        }
+        Some(range) => {
             bytes = head(
                 "206 Partial Content",
                 &[
-                    ("Content-Range", &format!("bytes {offset}-{}/{}", content.len() - 1, content.len())),
-                    ("Content-Length", &(content.len() - offset).to_string()),
+                    ("Content-Range", &format!("bytes {}-{}/{}", range.start, range.end - 1, content.len())),
+                    ("Content-Length", &range.len().to_string()),
                     ("ETag", etag),
                 ],
             );
-            bytes.extend_from_slice(&content[offset..]);
+            bytes.extend_from_slice(&content[range]);
         }
         None => {
             bytes = head("200 OK", &[("Content-Length", &content.len().to_string()), ("ETag", etag)]);

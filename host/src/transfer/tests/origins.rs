@@ -31,7 +31,7 @@ async fn half(etag: &'static str, with_digest: bool) -> (Arc<Vec<u8>>, Rig) {
     let served = Arc::clone(&body);
     let origin = Origin::start(move |request| cut(proper(request, &served, etag), 100_000, Then::Close));
     let digest = if with_digest { digest(&body) } else { None };
-    let mut rig = Rig::new(vec![Wanted { url: origin.url("/f"), name: "f".into(), digest }]).await;
+    let mut rig = Rig::new(vec![Wanted { digest, ..wanted(origin.url("/f"), "f") }]).await;
     let reports = rig.attempt().await;
     assert_eq!(failed_with(&reports), ErrorCode::ConnectionClosed);
     assert_eq!(rig.file(0).durable, 100_000);
@@ -107,7 +107,7 @@ async fn bytes_that_never_match_the_digest_are_an_error_after_two_restarts() {
         let body = content(size, 1);
         let origin = Origin::start(move |request| proper(request, &body, ETAG));
         let digest = digest(b"something else");
-        let mut rig = Rig::new(vec![Wanted { url: origin.url("/f"), name: "f".into(), digest }]).await;
+        let mut rig = Rig::new(vec![Wanted { digest, ..wanted(origin.url("/f"), "f") }]).await;
         let reports = rig.attempt().await;
         assert_eq!(failed_with(&reports), ErrorCode::DigestMismatch);
         assert_eq!(restarts(&reports), [RestartReason::DigestMismatch; 2]);

@@ -9,10 +9,10 @@ use tokio::sync::{mpsc, watch};
 
 use crate::clock::UnixMillis;
 use crate::job::{
-    AttemptNumber, Direction, ErrorCode, Failure, FileIndex, FileRecord, FileSpec, JobId, JobRecord, JobState,
-    LocalName, Properties, RequestHeaders, SafeUrl, Sha256,
+    AttemptNumber, Direction, ErrorCode, Failure, FileIndex, FileRange, FileRecord, FileSpec, JobId, JobRecord,
+    JobState, LocalName, Properties, RequestHeaders, SafeUrl, Sha256,
 };
-use crate::scheduler::{Assignment, FileChange, Overwrite, Report, Write};
+use crate::scheduler::{Assignment, FileChange, Overwrite, Report, Terms, Write};
 use crate::store::{Batch, OpenMode, Reader, Store};
 use crate::transfer::{Control, ProgressCell, TransferContext, TransferSettings, run};
 
@@ -29,6 +29,8 @@ pub(super) struct Rig {
     pub(super) parallel_files: u16,
     pub(super) bytes_per_second: Option<u64>,
     pub(super) overwrite: Overwrite,
+    /// What its properties ask; the bytes that its files have are added to that.
+    pub(super) terms: Terms,
     pub(super) progress: Arc<ProgressCell>,
     context: Option<Arc<TransferContext>>,
     attempts: u32,
@@ -55,10 +57,11 @@ pub(super) struct Wanted {
     pub(super) url: String,
     pub(super) name: String,
     pub(super) digest: Option<Sha256>,
+    pub(super) ranges: Vec<FileRange>,
 }
 
 pub(super) fn wanted(url: String, name: &str) -> Wanted {
-    Wanted { url, name: name.to_owned(), digest: None }
+    Wanted { url, name: name.to_owned(), digest: None, ranges: Vec::new() }
 }
 
 /// Lets a worker do what it wants.
@@ -84,7 +87,7 @@ impl Rig {
             remote_name: SafeUrl::parse(&file.url).unwrap(),
             local_name: LocalName::new(scratch.path().join("out").join(file.name)).unwrap(),
             digest: file.digest,
-            ranges: Vec::new(),
+            ranges: file.ranges,
         });
         let headers = headers.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
         let writes = vec![
@@ -101,6 +104,7 @@ impl Rig {
             parallel_files: 1,
             bytes_per_second: None,
             overwrite: Overwrite::Refuse,
+            terms: Terms::default(),
             progress: Arc::default(),
             context: None,
             attempts: 0,
@@ -146,6 +150,7 @@ impl Rig {
             parallel_files: self.parallel_files,
             bytes_per_second: self.bytes_per_second,
             overwrite: self.overwrite,
+            terms: Terms { bytes_transferred: self.bytes_transferred(), ..self.terms },
         };
         let (sender, mut receiver) = mpsc::channel(256);
         let context = self.context();
@@ -169,6 +174,10 @@ impl Rig {
         };
         let (reports, ()) = tokio::time::timeout(AT_MOST, async { tokio::join!(record, worker) }).await.unwrap();
         reports
+    }
+
+    fn bytes_transferred(&self) -> u64 {
+        self.reader.files(self.job, FileIndex(0), 1_000).unwrap().iter().map(|file| file.durable).sum()
     }
 
     fn write(&self, report: &Report) -> Option<Write> {

@@ -192,6 +192,7 @@ fn a_finished_job_whose_files_stand_is_finished_and_else_it_begins_anew() {
         remote_name: settings.files[0].remote_name.clone().into(),
         durable: 3,
         version: crate::job::FileVersion { bytes_total: Some(3), ..crate::job::FileVersion::default() },
+        bytes_total: Some(3),
         part: None,
         hash_state: None,
     };

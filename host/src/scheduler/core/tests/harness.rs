@@ -66,7 +66,7 @@ impl ModelStore {
                     FileChange::Progress(progress) | FileChange::Finished { progress, .. } => {
                         row.durable = progress.durable;
                         row.high_water = row.high_water.max(progress.durable);
-                        row.sized = progress.version.bytes_total.or(row.sized);
+                        row.sized = progress.bytes_total.or(row.sized);
                         row.finished = matches!(change, FileChange::Finished { .. });
                     }
                     FileChange::Restarted => {
@@ -221,6 +221,7 @@ pub(super) fn progress(file: u32, durable: u64, total: Option<u64>) -> FileProgr
         remote_name: Box::new(SafeUrl::parse(&format!("http://origin/{file}?secret")).unwrap()),
         durable,
         version: FileVersion { bytes_total: total, ..FileVersion::default() },
+        bytes_total: total,
         part: None,
         hash_state: None,
     }
