@@ -15,6 +15,7 @@ mod properties;
 pub mod ranges;
 mod record;
 mod remote_name;
+mod response;
 mod spec;
 mod state;
 
@@ -33,5 +34,6 @@ pub use record::{
     RetryWait, Validation,
 };
 pub use remote_name::{Origin, RemoteNameError, SafeUrl};
+pub use response::{FileResponse, ResponseField};
 pub use spec::{FileSpec, JobSpec, LocalName, LocalNameError, RequestHeaders};
 pub use state::{IllegalTransition, JobState, Transition};

@@ -219,7 +219,7 @@ pub struct FileRecord {
     /// What the client found when it looked at the finished file: kept until the file is whole again, or begins again for another reason.
     pub validation: Validation,
     /// A redirect that was reported has led its remote name to another origin: the job's request headers were not given for that one,
-    /// and are not sent there.
+    /// and are not sent there until a client gives the job headers again.
     pub headers_withheld: bool,
 }
 

@@ -6,9 +6,9 @@ use super::limits::LimitReached;
 use super::step::Question;
 use crate::clock::UnixMillis;
 use crate::job::{
-    AttemptNumber, ChangeError, ErrorCode, Failure, FileIndex, FileSpec, FileSummary, FileVersion, IdempotencyKey,
-    IllegalTransition, Integrity, JobChanges, JobError, JobId, JobRecord, JobSpec, Origin, PartIdentity, PolicyName,
-    PropertyError, RequestHeaders, SafeUrl,
+    AttemptNumber, ChangeError, ErrorCode, Failure, FileIndex, FileResponse, FileSpec, FileSummary, FileVersion,
+    IdempotencyKey, IllegalTransition, Integrity, JobChanges, JobError, JobId, JobRecord, JobSpec, Origin,
+    PartIdentity, PolicyName, PropertyError, RequestHeaders, SafeUrl,
 };
 use crate::network::Network;
 use crate::policy::contract;
@@ -294,6 +294,24 @@ pub enum Report {
         bytes_discarded: u64,
         /// The size counted for the file so far, if any.
         bytes_total_before: Option<u64>,
+    },
+    /// An origin answered with this head; of redirects that were followed, the last one. Not told of a request without an answer.
+    Responded {
+        /// For which file.
+        file: FileIndex,
+        /// What is kept of it.
+        response: Box<FileResponse>,
+    },
+    /// Redirects have led a file elsewhere, and its remote name is to follow: told before any progress from there.
+    Redirected {
+        /// Which.
+        file: FileIndex,
+        /// The name that was asked. A file that a client has pointed elsewhere meanwhile keeps the client's name.
+        from: Box<SafeUrl>,
+        /// Where it led.
+        to: Box<SafeUrl>,
+        /// On the way the origin was another one: what was given for the name that was asked is not for this one.
+        headers_withheld: bool,
     },
     /// A file is whole, durable and verified.
     FileFinished {

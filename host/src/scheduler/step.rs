@@ -2,8 +2,8 @@
 
 use super::input::{CommandError, FileProgress, Reply, RequestId};
 use crate::job::{
-    AttemptNumber, DecisionId, Event, FileIndex, FileSpec, IdempotencyKey, Integrity, JobId, JobRecord, Origin,
-    PolicyName, Redirects, RequestHeaders, SafeUrl,
+    AttemptNumber, DecisionId, Event, FileIndex, FileResponse, FileSpec, IdempotencyKey, Integrity, JobId, JobRecord,
+    Origin, PolicyName, Redirects, RequestHeaders, SafeUrl,
 };
 use crate::network::Network;
 use crate::policy::contract;
@@ -98,6 +98,31 @@ pub enum Write {
     },
     /// What an operator says of the network, until it is taken back.
     NetworkOverride(Option<Network>),
+    /// The last head that an origin answered with for a file.
+    Response {
+        /// Which job.
+        job: JobId,
+        /// Which file.
+        file: FileIndex,
+        /// In place of the one before.
+        response: Box<FileResponse>,
+    },
+    /// A file whose remote name is still `from` gets where that led, and the event is entered into the journal. This is no change of the
+    /// origin by anybody: bytes are kept, and so are the job's headers, for the other files.
+    Redirected {
+        /// Which job.
+        job: JobId,
+        /// Which file.
+        file: FileIndex,
+        /// The name that was asked.
+        from: Box<SafeUrl>,
+        /// Where it led.
+        to: Box<SafeUrl>,
+        /// The job's headers are not sent to the new name.
+        headers_withheld: bool,
+        /// That the job was modified.
+        event: Event,
+    },
     /// Other request headers for the job, in place of those that it has.
     ReplaceHeaders {
         /// Which job.
@@ -141,7 +166,7 @@ pub enum FileChange {
         /// What stands behind its bytes.
         integrity: Integrity,
     },
-    /// Another remote name; `repointed` is set if the row has a version. Where it is of another origin, the job's request headers are
+    /// Another remote name, by the will of a client or a policy; `repointed` is set if the row has a version. Where it is of another origin, the job's request headers are
     /// dropped: they were not given for that one.
     RemoteName(SafeUrl),
 }

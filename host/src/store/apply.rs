@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use rusqlite::Connection;
 
 use super::error::{Problem, Result};
-use super::rows::{decision, event, file, header, idempotency, job, memo, meta};
+use super::rows::{decision, event, file, header, idempotency, job, memo, meta, response};
 use super::{Batch, Replaced, change};
 use crate::job::{Event, FileIndex, FileRecord, FileSpec, JobId, RequestHeaders, SafeUrl};
 use crate::scheduler::{FileChange, Replacement, Write};
@@ -56,9 +56,17 @@ pub(super) fn batch(connection: &Connection, batch: &Batch) -> Result<Applied> {
                     }
                 });
             }
+            Write::Response { job, file, response } => response::upsert(connection, *job, *file, response)?,
+            Write::Redirected { job, file, from, to, headers_withheld, event } => {
+                let mut record = known_file(connection, *job, *file)?;
+                if change::redirect(&mut record, from, to, *headers_withheld) {
+                    file::update(connection, *job, &record)?;
+                    applied.events.push((event::insert(connection, event)?, event.clone()));
+                }
+            }
             Write::RememberKey { job, owner, key } => idempotency::insert(connection, *job, owner, key)?,
             Write::NetworkOverride(network) => meta::set_network_override(connection, network.as_ref())?,
-            Write::ReplaceHeaders { job, headers } => header::replace(connection, *job, headers)?,
+            Write::ReplaceHeaders { job, headers } => replace_headers(connection, *job, headers)?,
             Write::MarkPublished(job) => file::mark_published(connection, *job)?,
             Write::Journal(event) => applied.events.push((event::insert(connection, event)?, event.clone())),
         }
@@ -91,9 +99,22 @@ fn insert_files(connection: &Connection, job: JobId, first: FileIndex, files: &[
 }
 
 fn update_file(connection: &Connection, job: JobId, index: FileIndex, change: &FileChange) -> Result<()> {
+    change_file(connection, job, &mut known_file(connection, job, index)?, change.clone())
+}
+
+/// They are given for the remote names as these are now, wherever redirects have led them before.
+fn replace_headers(connection: &Connection, job: JobId, headers: &RequestHeaders) -> Result<()> {
+    header::replace(connection, job, headers)?;
+    for mut record in file::withheld(connection, job)? {
+        record.headers_withheld = false;
+        file::update(connection, job, &record)?;
+    }
+    Ok(())
+}
+
+fn known_file(connection: &Connection, job: JobId, index: FileIndex) -> Result<FileRecord> {
     let found = file::get(connection, job, index)?;
-    let mut record = found.ok_or_else(|| Problem::Refused(format!("job {job} has no file {index} to be updated")))?;
-    change_file(connection, job, &mut record, change.clone())
+    found.ok_or_else(|| Problem::Refused(format!("job {job} has no file {index} to be updated")))
 }
 
 /// Headers are for the origins that they were given for. A job of which one file is pointed at another origin has none any more.

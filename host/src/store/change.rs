@@ -1,6 +1,6 @@
 //! What a change does to a file's record. Pure.
 
-use crate::job::{FileIndex, FileRecord, FileSpec, Integrity, Validation};
+use crate::job::{FileIndex, FileRecord, FileSpec, Integrity, SafeUrl, Validation};
 use crate::scheduler::{FileChange, FileProgress};
 
 /// A file that was just added.
@@ -55,9 +55,22 @@ pub(super) fn apply(file: &mut FileRecord, change: FileChange) {
         }
         FileChange::RemoteName(remote_name) => {
             file.repointed = file.version.is_some();
+            // At another origin the job has no headers any more that could be withheld.
+            file.headers_withheld &= remote_name.origin() == file.remote_name.origin();
             file.remote_name = remote_name;
         }
     }
+}
+
+/// Redirects have led a file from one name to another. Whether that is still its name; if not, it is as before.
+pub(super) fn redirect(file: &mut FileRecord, from: &SafeUrl, to: &SafeUrl, headers_withheld: bool) -> bool {
+    let is_it = file.remote_name == *from;
+    if is_it {
+        file.remote_name = to.clone();
+        // Once withheld, for good: a later redirect within the new origin does not make them its own.
+        file.headers_withheld |= headers_withheld;
+    }
+    is_it
 }
 
 fn advance(file: &mut FileRecord, progress: FileProgress) {
@@ -165,7 +178,31 @@ mod tests {
             let mut after = before.clone();
             apply(&mut after, FileChange::RemoteName(url.clone()));
             prop_assert_eq!(after.repointed, before.version.is_some());
-            prop_assert_eq!(FileRecord { repointed: before.repointed, remote_name: before.remote_name.clone(), ..after }, before);
+            let same_origin = url.origin() == before.remote_name.origin();
+            prop_assert_eq!(after.headers_withheld, before.headers_withheld && same_origin);
+            let FileRecord { repointed, headers_withheld, remote_name, .. } = before.clone();
+            prop_assert_eq!(FileRecord { repointed, headers_withheld, remote_name, ..after }, before);
+        }
+
+        #[test]
+        fn a_redirect_changes_the_name_that_was_asked_and_nothing_else(
+            before in file_record(), url in safe_url(), other in safe_url(), away: bool, progress in file_progress(),
+        ) {
+            let mut after = before.clone();
+            let asked = before.remote_name.clone();
+            prop_assert!(redirect(&mut after, &asked, &url, away));
+            let headers_withheld = before.headers_withheld || away;
+            prop_assert_eq!(&after, &FileRecord { remote_name: url.clone(), headers_withheld, ..before.clone() });
+            // Bytes from there are the file's, not those of another name.
+            apply(&mut after, FileChange::Progress(FileProgress { remote_name: url.clone().into(), ..progress }));
+            prop_assert!(!after.repointed);
+            // A client was faster.
+            prop_assume!(other != asked);
+            let mut pointed = before;
+            apply(&mut pointed, FileChange::RemoteName(other));
+            let same = pointed.clone();
+            prop_assert!(!redirect(&mut pointed, &asked, &url, away));
+            prop_assert_eq!(pointed, same);
         }
     }
 }

@@ -10,9 +10,10 @@ use super::connection::{self, Access};
 use super::error::{Problem, Result, StoreError};
 use super::lock::StoreLock;
 use super::rows::file::Stage;
-use super::rows::{decision, event, file, header, idempotency, job, memo, meta};
+use super::rows::{decision, event, file, header, idempotency, job, memo, meta, response};
 use crate::job::{
-    Event, EventFilter, FileIndex, FileRecord, JobFilter, JobId, JobRecord, PolicyName, RequestHeaders, Sha256, StoreId,
+    Event, EventFilter, FileIndex, FileRecord, FileResponse, JobFilter, JobId, JobRecord, PolicyName, RequestHeaders,
+    Sha256, StoreId,
 };
 use crate::network::Network;
 use crate::policy::DecisionRow;
@@ -107,6 +108,11 @@ impl Reader {
     /// At most `count` files of a job from `first` on, in their order.
     pub fn files(&self, job: JobId, first: FileIndex, count: u32) -> std::result::Result<Vec<FileRecord>, StoreError> {
         self.read(|connection| file::page(connection, job, first, count))
+    }
+
+    /// The last head that an origin answered with for a file; none if none has.
+    pub fn response(&self, job: JobId, file: FileIndex) -> std::result::Result<Option<FileResponse>, StoreError> {
+        self.read(|connection| response::get(connection, job, file))
     }
 
     /// At most `limit` files that are not finished, after file `after` or from the first on, in their order.

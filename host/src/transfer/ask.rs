@@ -6,15 +6,17 @@ use tokio::time::{Instant, sleep_until};
 
 use super::accept::{Asked, BodyLength, Decision, Keep, Next, WholeBody};
 use super::body::Body;
-use super::context::blocking;
+use super::context::{Halted, blocking};
 use super::digest::Hasher;
 use super::error::FileError;
 use super::fetch::{Answer, Request, fetch};
 use super::file_task::{FileTask, Interruption, Outcome, closed_early, halted};
 use super::part_file::{self, PartFile};
 use super::pump::Inflow;
+use super::redirect::{Downgrade, Led};
 use super::small_file::SMALL_FILE_BYTES_MAX;
 use crate::job::{FileVersion, Sha256};
+use crate::scheduler::Report;
 
 impl FileTask {
     /// Asks the origin, and does what the answer allows.
@@ -26,18 +28,38 @@ impl FileTask {
             asked,
             if_range,
             bytes_max: run.context.settings.file_bytes_max,
+            redirects: run.terms.redirects,
+            downgrade: if run.terms.redirects_to_http { Downgrade::Allowed } else { Downgrade::Refused },
         };
         let answered = tokio::select! {
             answered = fetch(&run.context.client, &request) => answered,
             () = halted(&mut self.directive) => return Err(Interruption::Halted),
         };
-        let answer = answered.map_err(|(error, circumstances)| {
-            self.circumstances = circumstances;
-            error
-        })?;
+        let answer = match answered {
+            Ok(answer) => answer,
+            Err((error, circumstances)) => {
+                self.circumstances = circumstances;
+                self.responded().await?;
+                if let Some(led) = self.circumstances.led.take() {
+                    self.report_led(&led).await?;
+                }
+                return Err(error.into());
+            }
+        };
         let Answer { decision, head, response, circumstances } = answer;
         self.circumstances = circumstances;
         run.connected().await?;
+        self.responded().await?;
+        if !matches!(decision, Decision::Restart { next: Next::AskAgain, .. })
+            && let Some(led) = self.circumstances.led.take()
+        {
+            self.report_led(&led).await?;
+            self.file.remote_name = led.remote_name;
+            if led.headers_withheld {
+                self.file.headers_withheld = true;
+                self.headers = Arc::default();
+            }
+        }
         let body = Body::new(response, &run.context.settings);
         match decision {
             Decision::Whole(whole) => self.take_whole(whole, head.repr_digest, body).await,
@@ -65,6 +87,22 @@ impl FileTask {
                 unreachable!("fetch follows the one and returns the other")
             }
         }
+    }
+
+    /// Reports the head of the answer, for the client.
+    async fn responded(&mut self) -> Result<(), Halted> {
+        match self.circumstances.response.take() {
+            Some(response) => self.run.report(Report::Responded { file: self.file.index, response }).await,
+            None => Ok(()),
+        }
+    }
+
+    /// Reports that the remote name is to be where redirects led. It goes before the first word about bytes from there: else the file would
+    /// count as pointed elsewhere.
+    async fn report_led(&self, led: &Led) -> Result<(), Halted> {
+        let Led { remote_name, headers_withheld } = led.clone();
+        let (file, from) = (self.file.index, Box::new(self.file.remote_name.clone()));
+        self.run.report(Report::Redirected { file, from, to: Box::new(remote_name), headers_withheld }).await
     }
 
     /// Takes a body that is the whole file. Nothing is durable.

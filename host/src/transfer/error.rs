@@ -17,6 +17,8 @@ pub enum TransferError {
 pub(crate) enum FileError {
     #[error("the origin answered with status {status}")]
     Status { status: u16 },
+    #[error("the origin answered with status {status}, a redirect, and the job allows none (redirects)")]
+    RedirectDisallowed { status: u16 },
     #[error("the origin's answer makes no sense: {what}")]
     InvalidAnswer { what: String },
     #[error("the origin says that the file has {bytes} bytes; at most {bytes_max} are possible")]
@@ -92,7 +94,7 @@ impl FileError {
     /// The code that clients and policies see.
     pub(crate) const fn code(&self) -> ErrorCode {
         match self {
-            Self::Status { .. } => ErrorCode::Http,
+            Self::Status { .. } | Self::RedirectDisallowed { .. } => ErrorCode::Http,
             Self::InvalidAnswer { .. } | Self::TooLarge { .. } => ErrorCode::InvalidServerResponse,
             Self::NoRangeSupport { .. } | Self::RangesNotServed | Self::NothingJoinsRanges => {
                 ErrorCode::InsufficientRangeSupport
@@ -132,6 +134,7 @@ impl FileError {
             | Self::DiskFull { .. }
             | Self::Store { .. } => FailureClass::Transient,
             Self::TooLarge { .. }
+            | Self::RedirectDisallowed { .. }
             | Self::NoRangeSupport { .. }
             | Self::RangesNotServed
             | Self::NothingJoinsRanges
@@ -154,6 +157,7 @@ impl FileError {
     pub(crate) const fn context(&self) -> ErrorContext {
         match self {
             Self::Status { .. }
+            | Self::RedirectDisallowed { .. }
             | Self::InvalidAnswer { .. }
             | Self::TooLarge { .. }
             | Self::NoRangeSupport { .. }
@@ -185,6 +189,7 @@ impl FileError {
     pub(crate) const fn phase(&self) -> Phase {
         match self {
             Self::Status { .. }
+            | Self::RedirectDisallowed { .. }
             | Self::InvalidAnswer { .. }
             | Self::TooLarge { .. }
             | Self::NoRangeSupport { .. }
@@ -213,7 +218,10 @@ impl FileError {
 
     /// The status, if the origin answered with a failure.
     pub(crate) const fn http_status(&self) -> Option<u16> {
-        if let Self::Status { status } = self { Some(*status) } else { None }
+        match self {
+            Self::Status { status } | Self::RedirectDisallowed { status } => Some(*status),
+            _ => None,
+        }
     }
 
     /// An error of a call on a local file. What a full disk and a name that cannot be used look like is told apart from the rest.

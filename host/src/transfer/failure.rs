@@ -7,7 +7,7 @@ use crate::job::{ErrorContext, Failure, FileRecord, FileSummary, JobError};
 
 /// Describes the failure of a file, whose record is as it is after its last checkpoint.
 pub(crate) fn failure(file: &FileRecord, error: &FileError, circumstances: Circumstances) -> Box<Failure> {
-    let Circumstances { final_url, response_headers, body_excerpt, retry_after_ms } = circumstances;
+    let Circumstances { final_url, response_headers, body_excerpt, retry_after_ms, .. } = circumstances;
     let is_local = matches!(error.context(), ErrorContext::LocalFile | ErrorContext::QueueManager);
     let origin = final_url.as_ref().unwrap_or(&file.remote_name).origin();
     Box::new(Failure {

@@ -11,10 +11,11 @@ use super::client::{Client, basic_authorization, shown_headers};
 use super::content_range::range_field;
 use super::error::FileError;
 use super::head::Head;
-use super::redirect::Chain;
+use super::redirect::{Chain, Downgrade, Led};
+use super::response::kept;
 use super::retry_after::retry_after_ms;
 use crate::clock::Now;
-use crate::job::{ResponseHeaders, SafeUrl};
+use crate::job::{FileResponse, Redirects, ResponseHeaders, SafeUrl};
 
 /// Bytes of an error document that policies are shown (design.md section 4).
 const EXCERPT_BYTES_MAX: usize = 4096;
@@ -29,6 +30,8 @@ pub(crate) struct Request<'a> {
     pub(crate) if_range: Option<&'a str>,
     /// The largest file that is accepted.
     pub(crate) bytes_max: u64,
+    pub(crate) redirects: Redirects,
+    pub(crate) downgrade: Downgrade,
 }
 
 /// An answer that is no failure.
@@ -47,18 +50,29 @@ pub(crate) struct Circumstances {
     pub(crate) response_headers: ResponseHeaders,
     pub(crate) body_excerpt: Option<String>,
     pub(crate) retry_after_ms: Option<u64>,
+    /// The last head that came, for the client.
+    pub(crate) response: Option<Box<FileResponse>>,
+    /// Where redirects had led, or would lead.
+    pub(crate) led: Option<Led>,
 }
 
 /// Sends a request, and follows redirects. Cancel-safe: nothing is kept between calls.
 pub(crate) async fn fetch(client: &Client, request: &Request<'_>) -> Result<Answer, (FileError, Circumstances)> {
-    let mut chain = Chain::new(request.remote_name);
+    let mut chain = Chain::new(request.remote_name, request.downgrade);
+    let mut last = None;
     loop {
-        let circumstances =
-            |chain: &Chain| Circumstances { final_url: chain.final_url().cloned(), ..Circumstances::default() };
         let sent = client.get(chain.present(), headers(request, &chain)).await;
-        let mut response = sent.map_err(|error| (error, circumstances(&chain)))?;
+        let mut response = sent.map_err(|error| (error, circumstances(&chain, last.take())))?;
         let head = Head::parse(response.status().as_u16(), response.headers());
+        last = Some(Box::new(kept(head.status, response.headers(), Now::read().wall)));
+        let mut circumstances = |chain: &Chain| circumstances(chain, last.take());
         match accept(request.asked, &head, request.bytes_max) {
+            Decision::Redirect { location } if request.redirects == Redirects::Disallow => {
+                let mut circumstances = circumstances(&chain);
+                // A way that could not have been followed leads nowhere.
+                circumstances.led = chain.follow(&location).ok().and_then(|()| chain.led());
+                return Err((FileError::RedirectDisallowed { status: head.status }, circumstances));
+            }
             Decision::Redirect { location } => {
                 let followed = chain.follow(&location);
                 followed.map_err(|reason| (FileError::RedirectRefused { reason }, circumstances(&chain)))?;
@@ -72,9 +86,17 @@ pub(crate) async fn fetch(client: &Client, request: &Request<'_>) -> Result<Answ
                 circumstances.body_excerpt = excerpt(&head, &mut response).await;
                 return Err((error, circumstances));
             }
-            decision => return Ok(Answer { decision, head, response, circumstances: circumstances(&chain) }),
+            decision => {
+                let mut circumstances = circumstances(&chain);
+                circumstances.led = chain.led().filter(|_| request.redirects == Redirects::Report);
+                return Ok(Answer { decision, head, response, circumstances });
+            }
         }
     }
+}
+
+fn circumstances(chain: &Chain, response: Option<Box<FileResponse>>) -> Circumstances {
+    Circumstances { final_url: chain.final_url().cloned(), response, ..Circumstances::default() }
 }
 
 fn headers(request: &Request<'_>, chain: &Chain) -> HeaderMap {

@@ -33,6 +33,7 @@ mod pump;
 mod rate_limit;
 mod redirect;
 mod request_header;
+mod response;
 mod resume;
 mod retry_after;
 mod settings;

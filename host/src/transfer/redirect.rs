@@ -11,22 +11,41 @@ use crate::job::{Origin, SafeUrl};
 /// Redirects followed for one request. Browsers follow 20; chains beyond 10 are mistakes.
 pub(crate) const REDIRECTS_MAX: usize = 10;
 
+/// Whether a redirect may lead from https to http.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Downgrade {
+    Refused,
+    Allowed,
+}
+
 /// A chain of redirects, from a remote name to where it has led.
 #[derive(Debug, Clone)]
 pub(crate) struct Chain {
+    remote_name: SafeUrl,
     /// Every URL so far, userinfo removed; the last is the present one.
     visited: Vec<SafeUrl>,
     home: Origin,
     left_home: bool,
+    downgrade: Downgrade,
+}
+
+/// Where a chain has led, as a remote name.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Led {
+    pub(crate) remote_name: SafeUrl,
+    /// The chain has left its origin: what was given for that one is not for this name.
+    pub(crate) headers_withheld: bool,
 }
 
 impl Chain {
     /// Begins at a remote name. A resumed transfer begins there too, wherever the chain had led before.
-    pub(crate) fn new(remote_name: &SafeUrl) -> Self {
+    pub(crate) fn new(remote_name: &SafeUrl, downgrade: Downgrade) -> Self {
         Self {
+            remote_name: remote_name.clone(),
             visited: vec![without_userinfo(remote_name.expose().clone())],
             home: remote_name.origin(),
             left_home: false,
+            downgrade,
         }
     }
 
@@ -38,6 +57,21 @@ impl Chain {
     /// Where redirects had led, if there was one.
     pub(crate) fn final_url(&self) -> Option<&SafeUrl> {
         (self.visited.len() > 1).then(|| self.present())
+    }
+
+    /// Where redirects had led, as the remote name that the file may get. The userinfo stays with it as long as the chain has not left its
+    /// origin: without it, the next request would be another one.
+    pub(crate) fn led(&self) -> Option<Led> {
+        let mut url = self.final_url()?.expose().clone();
+        if !self.left_home {
+            let from = self.remote_name.expose();
+            // Neither call fails for a URL that has a host, which every http URL has.
+            let _ = url.set_username(from.username());
+            let _ = url.set_password(from.password());
+        }
+        // With the userinfo it may be longer than a remote name can be.
+        let remote_name = SafeUrl::from_url(url).ok()?;
+        Some(Led { remote_name, headers_withheld: self.left_home })
     }
 
     /// Whether the job's headers and the URL's userinfo may be sent.
@@ -54,7 +88,8 @@ impl Chain {
         let target = present.join(location).map_err(|_| RedirectRefusal::NotHttp)?;
         // What has the scheme http or https has a host: the parser sees to that.
         let target = SafeUrl::from_url(target).map_err(|_| RedirectRefusal::NotHttp)?;
-        if present.scheme() == "https" && target.expose().scheme() == "http" {
+        let is_downgrade = present.scheme() == "https" && target.expose().scheme() == "http";
+        if is_downgrade && self.downgrade == Downgrade::Refused {
             return Err(RedirectRefusal::Downgrade);
         }
         let target = without_userinfo(target.expose().clone());
@@ -81,7 +116,7 @@ mod tests {
     use super::*;
 
     fn chain(remote_name: &str) -> Chain {
-        Chain::new(&SafeUrl::parse(remote_name).unwrap())
+        Chain::new(&SafeUrl::parse(remote_name).unwrap(), Downgrade::Refused)
     }
 
     fn led(chain: &Chain) -> &str {
@@ -123,6 +158,33 @@ mod tests {
         let mut up = chain("http://a.example/");
         up.follow("https://a.example/").unwrap();
         assert_eq!(up.follow("http://b.example/"), Err(RedirectRefusal::Downgrade));
+    }
+
+    #[test]
+    fn from_https_to_http_is_followed_where_the_job_allows_it_and_takes_no_secrets_along() {
+        let mut down = Chain::new(&SafeUrl::parse("https://u:p@a.example/").unwrap(), Downgrade::Allowed);
+        down.follow("http://a.example/x").unwrap();
+        assert!(!down.may_send_secrets());
+        let remote_name = SafeUrl::parse("http://a.example/x").unwrap();
+        assert_eq!(down.led(), Some(Led { remote_name, headers_withheld: true }));
+    }
+
+    #[test]
+    fn the_new_remote_name_keeps_the_userinfo_of_its_own_origin_only() {
+        let mut chain = chain("https://user:se%20cret@a.example/x");
+        assert_eq!(chain.led(), None);
+        chain.follow("/y?signed").unwrap();
+        let at_home = chain.led().unwrap();
+        assert_eq!(at_home.remote_name.expose().as_str(), "https://user:se%20cret@a.example/y?signed");
+        assert!(!at_home.headers_withheld);
+        chain.follow("https://bait:x@b.example/z").unwrap();
+        let away = chain.led().unwrap();
+        assert_eq!(away.remote_name.expose().as_str(), "https://b.example/z");
+        assert!(away.headers_withheld);
+        // Nor when it leads back: whoever it passed through could have chosen the way.
+        chain.follow("https://a.example/back").unwrap();
+        let back = chain.led().unwrap();
+        assert_eq!((back.remote_name.expose().as_str(), back.headers_withheld), ("https://a.example/back", true));
     }
 
     #[test]

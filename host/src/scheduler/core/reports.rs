@@ -3,13 +3,13 @@
 use super::super::input::{FileProgress, Report};
 use super::super::origins::Opening;
 use super::super::queue::End;
-use super::super::step::{Effect, FileChange};
+use super::super::step::{Effect, FileChange, Write};
 use super::Core;
 use super::board::Board;
 use super::job::{Fallback, Job, Mark, Place, Target};
 use crate::job::{
-    AttemptNumber, ErrorCode, ErrorContext, EventKind, Failure, FailureClass, FileIndex, Integrity, Intent, JobError,
-    JobId, JobState, Origin, Phase, Transition,
+    AttemptNumber, ErrorCode, ErrorContext, Event, EventKind, Failure, FailureClass, FileIndex, Integrity, Intent,
+    JobError, JobId, JobState, Origin, Phase, SafeUrl, Transition,
 };
 
 impl Core {
@@ -44,6 +44,12 @@ impl Core {
             Report::FileRestarted { file, reason, bytes_discarded, bytes_total_before } => {
                 let before = Mark { file, durable: bytes_discarded, bytes_total: bytes_total_before, finished: false };
                 board.restart_file(job, before, reason);
+            }
+            Report::Responded { file, response } => {
+                board.step.writes.push(Write::Response { job: id, file, response });
+            }
+            Report::Redirected { file, from, to, headers_withheld } => {
+                board.redirected(job, file, from, to, headers_withheld);
             }
             Report::FileFinished { progress, new_bytes, durable_before, integrity, sized_before } => {
                 let size_before = progress.bytes_total.unwrap_or(progress.durable);
@@ -84,6 +90,24 @@ impl Board {
             }
         }
         self.step.effects.push(Effect::GrantOrigin { job: job.record.id, attempt });
+    }
+
+    /// The remote name of a file becomes where it led, unless a client has given it another one meanwhile, which the store knows.
+    fn redirected(
+        &mut self,
+        job: &mut Job,
+        file: FileIndex,
+        from: Box<SafeUrl>,
+        to: Box<SafeUrl>,
+        headers_withheld: bool,
+    ) {
+        if let Some(target) = job.target.as_mut().filter(|target| target.file == file) {
+            target.origin = to.origin();
+        }
+        self.touch(job);
+        let kind = EventKind::JobModified { fields: vec!["remote_name".into()] };
+        let event = Event { at: self.now.wall, job: Some(job.record.id), kind };
+        self.step.writes.push(Write::Redirected { job: job.record.id, file, from, to, headers_withheld, event });
     }
 
     fn connected(&mut self, job: &mut Job) {

@@ -3,10 +3,10 @@
 use rusqlite::Connection;
 
 use super::files::Sums;
-use super::{Findings, REPORT, RESTORE};
+use super::{Findings, REPORT, RESTORE, each};
 use crate::job::{JobId, JobRecord, JobState};
 use crate::store::error::{Problem, Result};
-use crate::store::rows::{decision, header};
+use crate::store::rows::{decision, header, response};
 
 /// Compares the header with the sums over its files, and with its state.
 pub(super) fn look(job: &JobRecord, sums: &Sums, findings: &mut Findings) {
@@ -65,7 +65,7 @@ fn compare(job: &JobRecord, sums: &Sums, subject: &str, findings: &mut Findings)
 /// Decisions read at once: a page of them is some MiB.
 const DECISIONS_PAGE: u32 = 256;
 
-/// Reads the decisions and headers of a job, for their checksums. Returns the number of decisions.
+/// Reads the decisions of a job, its headers and the heads of responses for its files, for their checksums. Returns the number of decisions.
 pub(super) fn decisions(connection: &Connection, job: JobId, findings: &mut Findings) -> Result<u64> {
     let mut note = |problem: Problem| match problem {
         Problem::Row(error) => {
@@ -77,6 +77,10 @@ pub(super) fn decisions(connection: &Connection, job: JobId, findings: &mut Find
     if let Err(problem) = header::of_job(connection, job) {
         note(problem)?;
     }
+    each(connection, response::SELECT_ALL_OF_JOB, [job.0.as_bytes()], |row| match response::from_row(row) {
+        Ok(_) => Ok(()),
+        Err(error) => note(error.into()),
+    })?;
     let mut count = 0;
     let mut last = 0;
     loop {

@@ -99,6 +99,11 @@ const SELECT_STAGE: &str = concat!(
     include_str!("../sql/file_select.sql"),
     "WHERE job_id = ?1 AND file_index >= ?2 AND stage = ?4 ORDER BY file_index LIMIT ?3"
 );
+/// The condition as the index has it. There are few, and a job may have a million others.
+const SELECT_WITHHELD: &str = concat!(
+    include_str!("../sql/file_select.sql"),
+    "INDEXED BY file_headers_withheld WHERE job_id = ?1 AND headers_withheld = 1 ORDER BY file_index"
+);
 const SELECT_PREFIX: &str = concat!(
     include_str!("../sql/file_select.sql"),
     "WHERE job_id = ?1 AND file_index >= ?2 AND substr(remote_name, 1, length(?4)) = ?4 ORDER BY file_index LIMIT ?3"
@@ -241,6 +246,11 @@ pub(crate) fn with_prefix(
     count: u32,
 ) -> Result<Vec<FileRecord>> {
     collect(connection, SELECT_PREFIX, params![job.0.as_bytes(), signed(first), count, prefix])
+}
+
+/// The files of a job to which its headers are not sent.
+pub(crate) fn withheld(connection: &Connection, job: JobId) -> Result<Vec<FileRecord>> {
+    collect(connection, SELECT_WITHHELD, [job.0.as_bytes()])
 }
 
 fn collect(connection: &Connection, sql: &str, params: impl rusqlite::Params) -> Result<Vec<FileRecord>> {

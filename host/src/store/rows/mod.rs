@@ -11,6 +11,7 @@ pub(super) mod idempotency;
 pub(super) mod job;
 pub(super) mod memo;
 pub(super) mod meta;
+pub(super) mod response;
 #[cfg(test)]
 mod tests;
 

@@ -15,6 +15,7 @@ ALTER TABLE file ADD COLUMN ranges TEXT;
 ALTER TABLE file ADD COLUMN validation INTEGER CHECK (validation BETWEEN 1 AND 2);
 -- A redirect has led the remote name to an origin that the request headers were not given for.
 ALTER TABLE file ADD COLUMN headers_withheld INTEGER CHECK (headers_withheld = 1);
+CREATE INDEX file_headers_withheld ON file (job_id, file_index) WHERE headers_withheld = 1;
 
 -- The last head that an origin answered with, as it came: apart from the file, whose row is written at each checkpoint.
 CREATE TABLE file_response (

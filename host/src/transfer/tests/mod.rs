@@ -11,3 +11,4 @@ mod joining;
 mod origins;
 mod publication;
 mod ranges;
+mod redirects;

@@ -9,8 +9,8 @@ use tokio::sync::{mpsc, watch};
 
 use crate::clock::UnixMillis;
 use crate::job::{
-    AttemptNumber, Direction, ErrorCode, Failure, FileIndex, FileRange, FileRecord, FileSpec, JobId, JobRecord,
-    JobState, LocalName, Properties, RequestHeaders, SafeUrl, Sha256,
+    AttemptNumber, Direction, ErrorCode, Event, EventKind, Failure, FileIndex, FileRange, FileRecord, FileSpec, JobId,
+    JobRecord, JobState, LocalName, Properties, RequestHeaders, SafeUrl, Sha256,
 };
 use crate::scheduler::{Assignment, FileChange, Overwrite, Report, Terms, Write};
 use crate::store::{Batch, OpenMode, Reader, Store};
@@ -186,6 +186,16 @@ impl Rig {
             Report::FileRestarted { file, .. } => (*file, FileChange::Restarted),
             Report::FileFinished { progress, integrity, .. } => {
                 (progress.file, FileChange::Finished { progress: progress.clone(), integrity: *integrity })
+            }
+            Report::Responded { file, response } => {
+                return Some(Write::Response { job: self.job, file: *file, response: response.clone() });
+            }
+            Report::Redirected { file, from, to, headers_withheld } => {
+                let kind = EventKind::JobModified { fields: vec!["remote_name".into()] };
+                let event = Event { at: UnixMillis(0), job: Some(self.job), kind };
+                let (from, to) = (from.clone(), to.clone());
+                let (job, file, headers_withheld) = (self.job, *file, *headers_withheld);
+                return Some(Write::Redirected { job, file, from, to, headers_withheld, event });
             }
             _ => return None,
         };

@@ -82,7 +82,14 @@ impl ModelStore {
             Write::RememberKey { owner, key, job } => {
                 self.keys.entry((owner.clone(), key.key.clone())).or_insert(*job);
             }
-            Write::ReplaceHeaders { .. } | Write::NetworkOverride(_) => {}
+            Write::ReplaceHeaders { .. } | Write::NetworkOverride(_) | Write::Response { .. } => {}
+            Write::Redirected { job, file, from, to, event, .. } => {
+                let Some(row) = self.files.get_mut(&(*job, file.0)) else { return };
+                if row.remote_name.as_ref() == Some(&**from) {
+                    row.remote_name = Some((**to).clone());
+                    self.journal.push((event.job, event.kind.clone()));
+                }
+            }
             Write::MarkPublished(id) => {
                 let of_job = self.files.range_mut((*id, 0)..=(*id, u32::MAX));
                 of_job.filter(|(_, file)| file.finished).for_each(|(_, file)| file.published = true);
