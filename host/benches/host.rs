@@ -10,14 +10,12 @@ use std::path::Path;
 use std::sync::Arc;
 
 use backhaul::clock::Now;
-use backhaul::host::{Host, HostConfig, RetentionConfig};
+use backhaul::host::{Host, HostConfig};
 use backhaul::job::{
     Direction, FileSpec, IdempotencyKey, JobFilter, JobId, JobSpec, LocalName, Properties, RequestHeaders, Sha256,
 };
 use backhaul::network::Network;
-use backhaul::policy::PolicyConfig;
-use backhaul::scheduler::{Begin, SchedulerConfig};
-use backhaul::transfer::TransferSettings;
+use backhaul::scheduler::Begin;
 use tokio::task::JoinSet;
 
 /// Commits that are timed: some seconds on a disk that syncs a few hundred times a second.
@@ -134,14 +132,9 @@ fn commit_rows(path: &Path) {
 
 async fn start(state_dir: &Path) -> (Host, u64) {
     let config = HostConfig {
-        state_dir: state_dir.to_owned(),
-        scheduler: SchedulerConfig::default(),
-        transfer: TransferSettings::default(),
-        policy: PolicyConfig::default(),
-        policies: Vec::new(),
         // Jobs are queued, and nothing runs.
         network: Network { connected: false, ..Network::default() },
-        retention: RetentionConfig::default(),
+        ..HostConfig::new(state_dir)
     };
     let begin = Now::read().boot;
     let host = Host::start(config).await.unwrap();

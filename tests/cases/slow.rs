@@ -3,10 +3,8 @@
 
 use std::time::Duration;
 
-use backhaul::host::{Host, HostConfig, RetentionConfig};
+use backhaul::host::{Host, HostConfig};
 use backhaul::job::{ErrorCode, EventKind, FileSpec, JobSpec, LocalName, Properties, SafeUrl};
-use backhaul::network::Network;
-use backhaul::policy::PolicyConfig;
 use backhaul::scheduler::{Command, SchedulerConfig};
 use backhaul::transfer::TransferSettings;
 
@@ -48,13 +46,9 @@ impl Embedded {
     /// of the attempts that failed, in order.
     fn fetch(&self, urls: &[&str], slots: u32, failures: usize) -> Vec<ErrorCode> {
         let config = HostConfig {
-            state_dir: self.scratch.file("state").into(),
             scheduler: SchedulerConfig { retry_floor_ms: 50, background_slots: slots, ..SchedulerConfig::default() },
             transfer: impatient(),
-            policy: PolicyConfig::default(),
-            policies: Vec::new(),
-            network: Network::default(),
-            retention: RetentionConfig::default(),
+            ..HostConfig::new(self.scratch.file("state"))
         };
         self.runtime.block_on(async {
             let host = Host::start(config).await.unwrap();

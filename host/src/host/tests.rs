@@ -7,18 +7,13 @@ use futures_util::FutureExt as _;
 use tokio::task::JoinSet;
 
 use super::*;
-use crate::job::{Direction, JobChanges, LocalName, Properties, RequestHeaders, SafeUrl, Sha256};
+use crate::job::{Direction, JobChanges, JobState, LocalName, Properties, RequestHeaders, SafeUrl, Sha256};
 
 async fn start(state_dir: &Path) -> Host {
     let config = HostConfig {
-        state_dir: state_dir.to_owned(),
-        scheduler: SchedulerConfig::default(),
-        transfer: TransferSettings::default(),
-        policy: PolicyConfig::default(),
-        policies: Vec::new(),
         // Nothing runs: what the tests look at stands still.
         network: Network { connected: false, ..Network::default() },
-        retention: RetentionConfig::default(),
+        ..HostConfig::new(state_dir)
     };
     Host::start(config).await.unwrap()
 }

@@ -20,7 +20,7 @@ use crate::cli::exit_code::ExitCode;
 use crate::cli::failure::Failure;
 use crate::cli::get::{End, PolicyChoice, Signals, Watch, of_host, or_exit, to_load};
 use crate::cli::printer::Printer;
-use crate::host::{Host, HostConfig, RetentionConfig};
+use crate::host::{Host, HostConfig};
 use crate::job::{JobState, Sha256};
 use crate::network::Network;
 use crate::policy::{AdmitOnFault, OnFault, OnFaults, PolicyConfig};
@@ -54,14 +54,13 @@ pub(super) async fn run(
     let bytes_sent_max = SIZE + 2 * transfer.checkpoint_bytes + BYTES_SENT_SLACK;
     let is_new = !place.has_state();
     let config = HostConfig {
-        state_dir: place.state_dir.clone(),
         scheduler: SchedulerConfig::for_one_job(),
         transfer,
         policy: PolicyConfig { on_fault: ON_FAULT, ..PolicyConfig::default() },
         policies: to_load(&policies),
         // A job of an earlier run waits until its file has the address of this run's origin.
         network: if is_new { arguments.network.clone() } else { Network { connected: false, ..Network::default() } },
-        retention: RetentionConfig::default(),
+        ..HostConfig::new(&place.state_dir)
     };
     let host = or_exit(&mut signals, Host::start(config)).await.map_err(of_host)?;
     let taken = match take_up::take_up(&host, content, place, &origin).await {

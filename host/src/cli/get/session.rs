@@ -18,13 +18,11 @@ use crate::cli::exit_code::ExitCode;
 use crate::cli::failure::Failure;
 use crate::cli::store::failure as of_store;
 use crate::clock::Now;
-use crate::host::{Host, HostConfig, HostError, NumberedEvent, RetentionConfig};
+use crate::host::{Host, HostConfig, HostError, NumberedEvent};
 use crate::job::limits::DISPLAY_NAME_CHARS_MAX;
 use crate::job::{Direction, EventKind, JobError, JobId, JobRecord, JobSpec, JobState};
-use crate::policy::PolicyConfig;
 use crate::scheduler::{Command, CommandError, SchedulerConfig};
 use crate::store::Reader;
-use crate::transfer::TransferSettings;
 
 /// Events read from the journal at once, after some were missed.
 const JOURNAL_PAGE: u32 = 1000;
@@ -60,13 +58,10 @@ async fn run_job(settings: &GetSettings, view: &mut dyn View, begun: Now) -> Res
         return Ok(Summary { error: Some(error), ..summary(settings, ExitCode::Failed, None, begun) });
     }
     let config = HostConfig {
-        state_dir: settings.state_dir.clone(),
         scheduler: SchedulerConfig::for_one_job(),
-        transfer: TransferSettings::default(),
-        policy: PolicyConfig::default(),
         policies: policy::to_load(&settings.policies),
         network: settings.network.clone(),
-        retention: RetentionConfig::default(),
+        ..HostConfig::new(&settings.state_dir)
     };
     let host = or_exit(&mut signals, Host::start(config)).await.map_err(of_host)?;
     let resumed = left.is_some();
