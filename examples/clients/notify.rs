@@ -46,7 +46,7 @@ async fn fetch(socket: &str, url: &str, local_name: &str) -> Result<ExitCode, Bo
     while let Some(item) = events.next().await {
         let event = match item? {
             StreamItem::Event(event) => event,
-            StreamItem::Progress(_) => continue,
+            StreamItem::Progress(_) | StreamItem::CutOff { .. } => continue,
             // The journal no longer has it all: the state says what it led to.
             StreamItem::Missed { .. } => match client.state(job).await?.value.state {
                 JobState::Transferred => {

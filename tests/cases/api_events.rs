@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use backhaul::client::{Client, EventFilter, EventStart, StreamItem};
 use serde_json::json;
 
 use crate::origin::{File, Origin};
@@ -103,6 +104,12 @@ fn flood(daemon: &Daemon) {
     });
 }
 
+/// The typed client, with a runtime that stands still while nothing is asked of it.
+fn client(daemon: &Daemon) -> (tokio::runtime::Runtime, Client) {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    (runtime, Client::unix(daemon.socket()).unwrap())
+}
+
 /// The numbers of the events up to one of them, from a stream that goes on after another.
 fn rest(daemon: &Daemon, after: u64, until: u64) -> Vec<u64> {
     let stream = daemon.connect().follow("/v1/events?progress=0", Some(after));
@@ -129,6 +136,11 @@ fn a_slow_reader_is_cut_off_with_the_number_to_resume_from() {
     // Its stream has begun: what comes now goes to the ring of recent events, and it does not take it.
     daemon.create(&json!({ "type": "download" }));
     assert_eq!(slow.next().unwrap().id, Some(1));
+    // An application that does something else meanwhile.
+    let (runtime, client) = client(&daemon);
+    let mut stream = runtime.block_on(client.events(EventFilter::default(), EventStart::After(0))).unwrap();
+    let mut next = || runtime.block_on(stream.next()).unwrap().unwrap();
+    assert!(matches!(next(), StreamItem::Event(event) if event.number == 1));
     for _ in 0..2 {
         flood(&daemon);
     }
@@ -145,6 +157,18 @@ fn a_slow_reader_is_cut_off_with_the_number_to_resume_from() {
     assert_eq!(cut_off, Some(("cut_off".to_owned(), json!({ "resume_after": told }))), "{told}");
     let all = 1 + 2 * FLOOD;
     assert_eq!(rest(&daemon, told, all), (told + 1..=all).collect::<Vec<_>>());
+    let (mut last, mut cut_off) = (1, Vec::new());
+    while last < all {
+        match next() {
+            StreamItem::Event(event) => {
+                assert_eq!(event.number, last + 1);
+                last = event.number;
+            }
+            StreamItem::CutOff { resume_after } => cut_off.push((resume_after, last)),
+            other => panic!("{other:?}"),
+        }
+    }
+    assert!(!cut_off.is_empty() && cut_off.iter().all(|(resume_after, last)| resume_after == last), "{cut_off:?}");
 }
 
 #[test]
@@ -170,6 +194,13 @@ fn a_reader_that_asks_for_what_retention_has_removed_is_told_so() {
     assert_eq!((missed.name.as_str(), &missed.data), ("missed", &json!({ "missed_until": 200 })));
     let numbers: Vec<u64> = stream.filter_map(|event| event.id).take(1_000).collect();
     assert_eq!(numbers, (201..=1_200).collect::<Vec<_>>());
+    let (runtime, client) = client(&daemon);
+    runtime.block_on(async {
+        let mut stream = client.events(EventFilter::default(), EventStart::After(10)).await.unwrap();
+        assert_eq!(stream.next().await.unwrap().unwrap(), StreamItem::Missed { until: 200 });
+        let first = stream.next().await.unwrap().unwrap();
+        assert!(matches!(&first, StreamItem::Event(event) if event.number == 201), "{first:?}");
+    });
     // Who is not behind is told nothing of it.
     let first = daemon.connect().follow("/v1/events?after=200&progress=0", None).next().unwrap();
     assert_eq!(first.id, Some(201));

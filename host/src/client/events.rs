@@ -75,10 +75,16 @@ pub enum StreamItem {
     Event(EventView),
     /// How far a job is. Some may be missing; the last one holds.
     Progress(ProgressEvent),
-    /// Events up to this number are gone by retention before they could be read: look at the jobs themselves.
+    /// Events up to this number are gone by retention before they could be read: look at the jobs themselves. What comes next follows it.
     Missed {
         /// The last of them.
         until: u64,
+    },
+    /// The application took events more slowly than they happened, and the daemon ended the stream. Nothing is missing: the stream is
+    /// made anew, and goes on in the journal after this number.
+    CutOff {
+        /// The last event that was looked at.
+        resume_after: u64,
     },
 }
 
@@ -188,14 +194,19 @@ impl EventStream {
         // Whatever came, the connection is sound.
         self.broken = None;
         self.pause = PAUSE.0;
-        let item = sse::item(&event.event, &event.data).map_err(|error| ClientError::Unexpected {
+        let mut item = sse::item(&event.event, &event.data).map_err(|error| ClientError::Unexpected {
             operation: "GET /v1/events".to_owned(),
             what: format!("a {} that cannot be read: {error}", event.event),
         })?;
-        let number = match &item {
+        let number = match &mut item {
             Some(StreamItem::Event(event)) => event.number,
             Some(StreamItem::Missed { until }) => *until,
             Some(StreamItem::Progress(_)) => return Ok(item),
+            Some(StreamItem::CutOff { resume_after }) => {
+                self.last_number = self.last_number.max(*resume_after);
+                *resume_after = self.last_number;
+                return Ok(item);
+            }
             None => event.id.parse().unwrap_or(0),
         };
         let is_new = number > self.last_number;

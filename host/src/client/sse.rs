@@ -58,12 +58,21 @@ struct Missed {
     missed_until: u64,
 }
 
+/// What a `cut_off` event says.
+#[derive(Debug, Deserialize)]
+struct CutOff {
+    resume_after: Option<u64>,
+}
+
 /// One server-sent event, by its name. None for names that a later version may have.
 pub(super) fn item(name: &str, data: &str) -> Result<Option<StreamItem>, serde_json::Error> {
     match name {
         "progress" => serde_json::from_str::<ProgressEvent>(data).map(|progress| Some(StreamItem::Progress(progress))),
         "missed" => serde_json::from_str::<Missed>(data)
             .map(|Missed { missed_until }| Some(StreamItem::Missed { until: missed_until })),
+        // Without a number, the reader goes on after the last that it had.
+        "cut_off" => serde_json::from_str::<CutOff>(data)
+            .map(|CutOff { resume_after }| Some(StreamItem::CutOff { resume_after: resume_after.unwrap_or(0) })),
         _ => match serde_json::from_str::<EventView>(data) {
             Ok(event) => Ok(Some(StreamItem::Event(event))),
             // A kind of a later version, or a word of the stream about itself.

@@ -90,6 +90,11 @@ fn event(number: u64) -> String {
     )
 }
 
+/// After which event each of the connections was asked to begin.
+fn last_event_ids(requests: &[String]) -> Vec<&str> {
+    requests.iter().map(|request| field(request, "last-event-id").unwrap()).collect()
+}
+
 async fn numbers(stream: &mut EventStream, count: usize) -> Vec<u64> {
     let mut numbers = Vec::new();
     while numbers.len() < count {
@@ -194,9 +199,7 @@ async fn each_event_comes_once_over_broken_connections() {
     let mut stream = peer.client().events(EventFilter::default(), EventStart::After(0)).await.unwrap();
     assert_eq!(numbers(&mut stream, 4).await, [1, 2, 3, 7]);
     assert_eq!(stream.last_number(), 7);
-    let requests = peer.requests().await;
-    let ids: Vec<_> = requests.iter().map(|request| field(request, "last-event-id").unwrap()).collect();
-    assert_eq!(ids, ["0", "2", "2", "2", "3"]);
+    assert_eq!(last_event_ids(&peer.requests().await), ["0", "2", "2", "2", "3"]);
 }
 
 #[tokio::test]
@@ -205,8 +208,7 @@ async fn a_stream_from_now_on_misses_nothing_although_it_breaks_before_its_first
     let peer = Peer::saying([page, EVENTS.to_owned(), format!("{EVENTS}{}", event(10))]);
     let mut stream = peer.client().events(EventFilter::default(), EventStart::Now).await.unwrap();
     assert_eq!(numbers(&mut stream, 1).await, [10]);
-    let requests = peer.requests().await;
-    assert_eq!(requests[1..].iter().map(|request| field(request, "last-event-id")).collect::<Vec<_>>(), [Some("9"); 2]);
+    assert_eq!(last_event_ids(&peer.requests().await[1..]), ["9"; 2]);
 }
 
 #[tokio::test]
@@ -227,6 +229,43 @@ async fn what_was_missed_and_what_is_ephemeral_is_told() {
     assert_eq!(numbers(&mut stream, 1).await, [42]);
     let requests = peer.requests().await;
     assert!(requests[0].starts_with(&format!("GET /v1/events?job={job}&progress=250 HTTP/1.1\r\n")), "{requests:?}");
+}
+
+#[tokio::test]
+async fn what_retention_has_taken_is_told_with_the_number_after_which_it_goes_on() {
+    let missed = "event: missed\ndata: {\"missed_until\":40}\n\n";
+    let peer = Peer::saying([
+        // It breaks before anything follows.
+        format!("{EVENTS}{missed}"),
+        format!("{EVENTS}{}{}", event(41), event(42)),
+        // What was told once is not told again.
+        format!("{EVENTS}{missed}{}", event(43)),
+    ]);
+    let mut stream = peer.client().events(EventFilter::default(), EventStart::After(3)).await.unwrap();
+    assert_eq!(stream.next().await.unwrap().unwrap(), StreamItem::Missed { until: 40 });
+    assert_eq!(stream.last_number(), 40, "an application that is killed now goes on after what is gone");
+    assert_eq!(numbers(&mut stream, 3).await, [41, 42, 43]);
+    assert_eq!(last_event_ids(&peer.requests().await), ["3", "40", "42"]);
+}
+
+#[tokio::test]
+async fn a_reader_that_is_cut_off_is_told_where_and_goes_on_from_there() {
+    let cut_off = |after: &str| format!("event: cut_off\ndata: {{\"resume_after\":{after}}}\n\n");
+    let peer = Peer::saying([
+        // Number 6 was looked at and not wanted: it need not be looked at again.
+        format!("{EVENTS}{}{}", event(5), cut_off("6")),
+        // A reader that had seen nothing goes on where it was.
+        format!("{EVENTS}{}", cut_off("null")),
+        format!("{EVENTS}{}{}", event(7), event(8)),
+    ]);
+    let mut stream = peer.client().events(EventFilter::default(), EventStart::After(4)).await.unwrap();
+    assert_eq!(numbers(&mut stream, 1).await, [5]);
+    for _ in 0..2 {
+        assert_eq!(stream.next().await.unwrap().unwrap(), StreamItem::CutOff { resume_after: 6 });
+        assert_eq!(stream.last_number(), 6);
+    }
+    assert_eq!(numbers(&mut stream, 2).await, [7, 8]);
+    assert_eq!(last_event_ids(&peer.requests().await), ["4", "6", "6"]);
 }
 
 #[tokio::test]

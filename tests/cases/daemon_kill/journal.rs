@@ -46,7 +46,7 @@ pub(super) async fn follow(client: Client, mut last: watch::Receiver<u64>) -> Ve
         };
         match item {
             StreamItem::Event(event) => events.push(event),
-            StreamItem::Progress(_) => {}
+            StreamItem::Progress(_) | StreamItem::CutOff { .. } => {}
             StreamItem::Missed { until } => panic!("the events until {until} are gone"),
         }
     }

@@ -106,7 +106,8 @@ async fn follow(session: &Session<'_>, filter: EventFilter, after: Option<u64>) 
         match item {
             Some(Ok(StreamItem::Event(event))) => print(session, Told::new(event)),
             Some(Ok(StreamItem::Missed { until })) => missed(session, until),
-            Some(Ok(StreamItem::Progress(_))) => {}
+            // A reader that is slow loses nothing by it.
+            Some(Ok(StreamItem::Progress(_) | StreamItem::CutOff { .. })) => {}
             Some(Err(error)) => return Err(error.into()),
             None => return Ok(ExitCode::Success),
         }

@@ -71,7 +71,8 @@ pub(super) async fn follow(session: &Session<'_>, job: JobId, told: Told) -> Res
                         numbers = progress.progress;
                         screen.numbers(&state, numbers);
                     }
-                    Some(Ok(StreamItem::Missed { .. })) => {}
+                    // What the events led to is seen in the state all the same.
+                    Some(Ok(StreamItem::Missed { .. } | StreamItem::CutOff { .. })) => {}
                     Some(Err(error)) => return Err(error.into()),
                     None => return Ok(ExitCode::Unavailable),
                 },
