@@ -6,6 +6,7 @@
 mod events;
 mod keys;
 mod readers;
+mod snapshot;
 #[cfg(test)]
 mod tests;
 
@@ -16,6 +17,7 @@ use tokio::sync::{broadcast, watch};
 
 pub use self::events::NumberedEvent;
 pub use self::keys::{CreateError, Created, Repetition};
+pub use self::snapshot::JobSnapshot;
 pub use crate::scheduler::RetentionConfig;
 
 pub(crate) use self::keys::Turn;
@@ -23,13 +25,13 @@ pub(crate) use self::keys::Turn;
 use self::keys::Keys;
 use self::readers::Readers;
 use crate::clock::UnixMillis;
-use crate::job::{FileSpec, IdempotencyKey, JobFilter, JobId, JobRecord, JobSpec, JobState};
+use crate::job::{FileSpec, IdempotencyKey, JobFilter, JobId, JobRecord, JobSpec};
 use crate::network::Network;
 use crate::policy::{Grants, Policies, PolicyConfig, PolicyDirectory, PolicyError, PolicySource, PolicyStatus};
 use crate::scheduler::driver::{Driver, DriverParts, Published, PublishedJob};
-use crate::scheduler::{Begin, Command, CommandError, Reply, SchedulerConfig, WaitingOn};
+use crate::scheduler::{Begin, Command, CommandError, Reply, SchedulerConfig};
 use crate::store::{FinalJobs, OpenMode, Reader, Store, StoreError};
-use crate::transfer::{ProgressSnapshot, TransferContext, TransferError, TransferSettings};
+use crate::transfer::{TransferContext, TransferError, TransferSettings};
 
 /// What a host is started with.
 #[derive(Debug, Clone)]
@@ -110,21 +112,6 @@ pub enum HostError {
     /// The transfer engine.
     #[error(transparent)]
     Transfer(#[from] TransferError),
-}
-
-/// A job as it is published after each commit: what `/state` and `/progress` are answered from.
-#[derive(Debug, Clone)]
-pub struct JobSnapshot {
-    /// The stored header.
-    pub record: Arc<JobRecord>,
-    /// The state as reported: a waiting job whose gate is shut reports TRANSIENT_ERROR.
-    pub state: JobState,
-    /// Why it does not move, if it does not.
-    pub waiting_on: Option<WaitingOn>,
-    /// Bytes and files, live.
-    pub progress: ProgressSnapshot,
-    /// Another number with each change of what is above, the live progress left out. Not kept over a restart.
-    pub revision: u64,
 }
 
 /// A page of jobs that are not final.

@@ -5,8 +5,8 @@ use std::collections::BTreeSet;
 use backhaul::client::{Client, EventFilter, EventStart, StreamItem};
 use serde_json::json;
 
-use crate::origin::{File, Origin};
-use crate::rig::{Daemon, Events};
+use crate::origin::{Fault, File, Gate, On, Origin};
+use crate::rig::{Daemon, Events, Told};
 
 #[test]
 fn a_stream_goes_on_where_it_was_without_a_gap_and_over_a_restart() {
@@ -83,6 +83,31 @@ fn a_job_is_told_with_its_files_first_and_its_progress_without_numbers() {
         .filter_map(|event| event.data["bytes_transferred"].as_u64())
         .collect();
     assert!(bytes.len() > 3, "{bytes:?}");
+    assert!(told.iter().all(|event| event.data["active"].is_null()), "only of one job: {told:?}");
+}
+
+#[test]
+fn the_progress_of_one_job_names_the_files_that_are_being_moved() {
+    let (origin, daemon, gate) = (Origin::start(), Daemon::start(), Gate::shut());
+    let files = ["a", "b", "c"].map(|name| {
+        let path = format!("/{name}");
+        origin.file(&path, File::seeded(1, 2_000));
+        origin.fault(&path, On::Every, Fault::HoldBody(500, gate.clone()));
+        json!({ "remote_name": origin.url(&path), "local_name": daemon.out(name) })
+    });
+    let job = daemon.create(&json!({ "type": "download", "files": files, "parallel_files": 2 }));
+    let id = job.rsplit('/').next().unwrap();
+    let mut stream = daemon.connect().follow(&format!("/v1/events?job={id}&kind=progress&progress=50"), None);
+    daemon.call("POST", &format!("{job}/resume"), &[], None);
+    let half = |file| json!({ "file": file, "bytes_total": 2_000, "bytes_transferred": 500 });
+    let of = |event: &Told| event.data["active"].as_array().cloned().unwrap_or_default();
+    let both = stream.by_ref().find(|event| event.data["bytes_transferred"] == 1_000).unwrap();
+    let mut active = of(&both);
+    active.sort_by_key(|file| file["file"].as_u64());
+    assert_eq!(active, [half(0), half(1)], "{both:?}");
+    gate.open();
+    let last = stream.find(|event| event.data["state"] == "transferred").unwrap();
+    assert_eq!((&last.data["bytes_transferred"], of(&last).len()), (&json!(6_000), 0), "{last:?}");
 }
 
 /// Jobs of [`flood`].

@@ -15,7 +15,7 @@ mod strace;
 mod tests;
 mod tmpfs;
 
-pub(crate) use daemon::{Answer, Daemon, Events};
+pub(crate) use daemon::{Answer, Daemon, Events, Told};
 pub(crate) use process::{Backhaul, Finished, Running};
 pub(crate) use scratch::{Scratch, assert_absent, assert_published, names_in, sha256_of};
 pub(crate) use servers::{BlackHole, Nginx, PythonServer};

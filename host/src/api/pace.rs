@@ -8,11 +8,8 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::wire::JobProgress;
-use crate::job::{JobId, JobState};
-
-/// What is told of a job.
-pub(super) type Numbers = (JobState, JobProgress);
+use super::wire::ProgressEvent;
+use crate::job::JobId;
 
 /// The shortest interval: more often, numbers would only be read for the wire.
 pub(super) const SHORTEST: Duration = Duration::from_millis(50);
@@ -31,7 +28,7 @@ pub(super) struct Pace {
 
 #[derive(Debug)]
 struct Told {
-    numbers: Numbers,
+    numbers: ProgressEvent,
     due: Instant,
 }
 
@@ -55,19 +52,19 @@ impl Pace {
     pub(super) fn look(
         &mut self,
         now: Instant,
-        jobs: impl IntoIterator<Item = (JobId, Numbers, Duration)>,
-    ) -> Vec<(JobId, Numbers)> {
+        jobs: impl IntoIterator<Item = (ProgressEvent, Duration)>,
+    ) -> Vec<ProgressEvent> {
         let mut to_tell = Vec::new();
         let mut running = HashMap::new();
-        for (job, numbers, own) in jobs {
+        for (numbers, own) in jobs {
+            let (job, is_running) = (numbers.job, numbers.state.is_running());
             let before = self.told.remove(&job);
-            let is_running = numbers.0.is_running();
             let is_due = before.as_ref().is_none_or(|told| told.due <= now) || !is_running;
             let is_news = before.as_ref().is_none_or(|told| told.numbers != numbers);
             let told = match before {
                 Some(told) if !(is_due && is_news) => told,
                 _ => {
-                    to_tell.push((job, numbers));
+                    to_tell.push(numbers.clone());
                     // An interval of years is beyond what a clock may be able to name.
                     let due = now.checked_add(self.of_reader.unwrap_or(own).max(SHORTEST));
                     Told { numbers, due: due.unwrap_or(now + Duration::from_secs(86_400)) }
@@ -87,10 +84,13 @@ impl Pace {
 
 #[cfg(test)]
 mod tests {
+    use super::super::wire::JobProgress;
     use super::*;
+    use crate::job::JobState;
 
-    fn numbers(state: JobState, bytes_transferred: u64) -> Numbers {
-        (state, JobProgress { bytes_total: None, bytes_transferred, files_total: 1, files_transferred: 0 })
+    fn numbers(job: JobId, state: JobState, bytes_transferred: u64) -> ProgressEvent {
+        let progress = JobProgress { bytes_total: None, bytes_transferred, files_total: 1, files_transferred: 0 };
+        ProgressEvent { job, state, progress, active: Vec::new() }
     }
 
     /// How often each of two jobs is told within ten seconds in which both move all the time.
@@ -104,9 +104,9 @@ mod tests {
             if now > begin + Duration::from_secs(10) {
                 break;
             }
-            let all = [0, 1].map(|job| (jobs[job], numbers(JobState::Transferring, bytes), intervals[job]));
-            for (job, _) in pace.look(now, all) {
-                counts[usize::from(job == jobs[1])] += 1;
+            let all = [0, 1].map(|job| (numbers(jobs[job], JobState::Transferring, bytes), intervals[job]));
+            for told in pace.look(now, all) {
+                counts[usize::from(told.job == jobs[1])] += 1;
             }
         }
         counts
@@ -128,12 +128,12 @@ mod tests {
         let (job, hour, now) = (JobId::generate(), Duration::from_secs(3_600), Instant::now());
         let mut pace = Pace::new(None, now);
         let mut look =
-            |seconds: u64, numbers| pace.look(now + Duration::from_secs(seconds), [(job, numbers, hour)]).len();
-        assert_eq!(look(0, numbers(JobState::Transferring, 1)), 1);
-        assert_eq!(look(1, numbers(JobState::Transferring, 2)), 0, "too early");
-        assert_eq!(look(3_601, numbers(JobState::Transferring, 1)), 0, "no news");
-        assert_eq!(look(3_602, numbers(JobState::Transferring, 3)), 1);
-        assert_eq!(look(3_603, numbers(JobState::Suspended, 4)), 1);
+            |seconds: u64, numbers| pace.look(now + Duration::from_secs(seconds), [(numbers, hour)]).len();
+        assert_eq!(look(0, numbers(job, JobState::Transferring, 1)), 1);
+        assert_eq!(look(1, numbers(job, JobState::Transferring, 2)), 0, "too early");
+        assert_eq!(look(3_601, numbers(job, JobState::Transferring, 1)), 0, "no news");
+        assert_eq!(look(3_602, numbers(job, JobState::Transferring, 3)), 1);
+        assert_eq!(look(3_603, numbers(job, JobState::Suspended, 4)), 1);
         assert!(!pace.knows(job));
     }
 }

@@ -19,7 +19,7 @@ use tokio::time::{Instant, sleep_until};
 use super::events::{Looked, Progress, Wanted, look};
 use super::pace::Pace;
 use super::state::App;
-use super::views::{self, live_progress};
+use super::views::{self, active_files, live_progress};
 use super::wire::ProgressEvent;
 use crate::host::NumberedEvent;
 use crate::job::{Event, JobFilter, JobState};
@@ -239,11 +239,14 @@ impl EventStream {
             let is_wanted = labels.iter().all(|label| record.labels.contains(label));
             if is_wanted && (snapshot.state.is_running() || pace.knows(record.id)) {
                 let own = Duration::from_millis(record.properties.minimum_notification_interval_ms);
-                wanted.push((record.id, (snapshot.state, live_progress(snapshot)), own));
+                // One job has 64 of them at most; those of all jobs would be megabytes at once.
+                let active = if self.wanted.events.job.is_some() { active_files(snapshot) } else { Vec::new() };
+                let progress = live_progress(snapshot);
+                wanted.push((ProgressEvent { job: record.id, state: snapshot.state, progress, active }, own));
             }
         }
-        for (job, (state, progress)) in pace.look(Instant::now(), wanted) {
-            data(chunk, "progress", &ProgressEvent { job, state, progress });
+        for told in pace.look(Instant::now(), wanted) {
+            data(chunk, "progress", &told);
         }
     }
 }

@@ -5,10 +5,11 @@ use crate::job::{ErrorContext, Event, FileRecord, JobError, JobRecord, JobState}
 use crate::policy::contract::Hook;
 use crate::policy::{DecisionRow, PolicyStatus};
 use crate::scheduler::WaitingOn;
+use crate::transfer::FileSnapshot;
 
 use super::error::hexadecimal;
 use super::wire::{
-    DecisionView, ErrorView, EventView, FileView, JobProgress, JobStateView, JobView, NetworkView, NotifyFlag,
+    DecisionView, ErrorView, EventView, FileProgressView, FileView, JobProgress, JobStateView, JobView, NetworkView, NotifyFlag,
     PolicyView, Seconds, Time, WaitingOnView, cost_flags_text,
 };
 
@@ -127,22 +128,20 @@ pub(super) const fn stored_progress(record: &JobRecord) -> JobProgress {
     }
 }
 
-/// The numbers of this moment. The record learns a size with the file's first checkpoint; the files that are being moved know it from
-/// the begin.
+/// The numbers of this moment.
 pub(super) fn live_progress(snapshot: &JobSnapshot) -> JobProgress {
-    let record = &snapshot.record;
-    let active = &snapshot.progress.active;
-    if active.is_empty() {
-        return stored_progress(record);
-    }
-    let not_counted: u64 = active.iter().map(|file| file.done.saturating_sub(file.durable)).sum();
-    let unsized_files = active.iter().filter(|file| file.durable == 0).filter_map(|file| file.total);
-    let (files, bytes) =
-        unsized_files.fold((0_u32, 0_u64), |(files, bytes), size| (files + 1, bytes.saturating_add(size)));
-    let all_are_known = record.files_sized.saturating_add(files) >= record.files_total;
-    let bytes_total = record.bytes_total().or_else(|| all_are_known.then(|| record.bytes_sized.saturating_add(bytes)));
-    let bytes_transferred = record.bytes_transferred.saturating_add(not_counted);
-    JobProgress { bytes_total, bytes_transferred, ..stored_progress(record) }
+    let (bytes_total, bytes_transferred) = (snapshot.bytes_total(), snapshot.bytes_transferred());
+    JobProgress { bytes_total, bytes_transferred, ..stored_progress(&snapshot.record) }
+}
+
+/// The files that are being moved.
+pub(super) fn active_files(snapshot: &JobSnapshot) -> Vec<FileProgressView> {
+    let view = |file: &FileSnapshot| FileProgressView {
+        file: file.file.0,
+        bytes_total: file.total,
+        bytes_transferred: file.done,
+    };
+    snapshot.progress.active.iter().map(view).collect()
 }
 
 pub(super) fn file(record: &FileRecord) -> FileView {

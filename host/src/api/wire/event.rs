@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::{JobProgress, Time};
+use super::{FileProgressView, JobProgress, Time};
 use crate::job::{EventKind, JobId, JobState};
 
 /// One entry of the journal. What belongs to its kind stands beside these fields.
@@ -42,4 +42,8 @@ pub struct ProgressEvent {
     /// Its numbers.
     #[serde(flatten)]
     pub progress: JobProgress,
+    /// The files that are being moved, in the order in which they began. Only on a stream of one job (`job`): of many jobs they would be
+    /// more than a reader takes in. Left out where there are none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub active: Vec<FileProgressView>,
 }

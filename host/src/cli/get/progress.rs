@@ -44,35 +44,23 @@ pub(crate) struct ActiveFile {
 impl From<&JobSnapshot> for Progress {
     fn from(snapshot: &JobSnapshot) -> Self {
         let JobSnapshot { record, state, waiting_on, progress, revision: _ } = snapshot;
-        let active: Vec<_> = progress
-            .active
-            .iter()
-            .map(|file| ActiveFile { file: file.file, bytes_transferred: file.done, bytes_total: file.total })
-            .collect();
-        let not_counted: u64 = progress.active.iter().map(|file| file.done.saturating_sub(file.durable)).sum();
+        let active = progress.active.iter().map(|file| ActiveFile {
+            file: file.file,
+            bytes_transferred: file.done,
+            bytes_total: file.total,
+        });
         Self {
             state: *state,
             waiting_on: waiting_on.clone(),
             error: record.error.clone(),
-            bytes_transferred: record.bytes_transferred.saturating_add(not_counted),
+            bytes_transferred: snapshot.bytes_transferred(),
             bytes_received: progress.received,
-            bytes_total: bytes_total(snapshot),
+            bytes_total: snapshot.bytes_total(),
             files_transferred: record.files_transferred,
             files_total: record.files_total,
-            active,
+            active: active.collect(),
         }
     }
-}
-
-/// The sum of the sizes of all files, once all are known. The record learns a size with the file's first checkpoint; the files that are
-/// being moved know it from the begin.
-fn bytes_total(snapshot: &JobSnapshot) -> Option<u64> {
-    let JobSnapshot { record, progress, .. } = snapshot;
-    let not_counted = progress.active.iter().filter(|file| file.durable == 0).filter_map(|file| file.total);
-    let (files, bytes) =
-        not_counted.fold((0_u32, 0_u64), |(files, bytes), size| (files + 1, bytes.saturating_add(size)));
-    let all_are_known = record.files_sized.saturating_add(files) >= record.files_total;
-    record.bytes_total().or_else(|| all_are_known.then(|| record.bytes_sized.saturating_add(bytes)))
 }
 
 impl Progress {
