@@ -305,18 +305,23 @@ fn completions_are_printed_for_each_shell() {
     }
 }
 
-/// On a pseudo-terminal, which Python brings along: bars are drawn, and tables have heads.
+/// A command on a pseudo-terminal of 24 rows and 80 columns, which Python brings along. Bars are drawn without line ends: each escape begins
+/// a line here, so that one drawing of all of them is one.
+fn on_terminal(daemon: &Daemon, words: &[&str]) -> Running {
+    let run = r"import os, pty, sys
+read = lambda terminal: os.read(terminal, 65536).replace(b'\x1b', b'\n')
+sys.exit(os.waitstatus_to_exitcode(pty.spawn(sys.argv[1:], read)))";
+    let mut command = Command::new("python3");
+    command.args(["-c", run, env!("CARGO_BIN_EXE_backhaul")]).args(words).args(["--socket", &daemon.socket()]);
+    command.env("TERM", "xterm").env_remove("NO_COLOR").current_dir(daemon.out_dir());
+    Running::start(command)
+}
+
 #[test]
 fn a_terminal_gets_tables_and_bars() {
     let (origin, daemon) = (origin(), Daemon::start());
     origin.throttle(Some(2 * MIB));
-    let on_terminal = |words: &[&str]| {
-        let run = "import os, pty, sys; sys.exit(os.waitstatus_to_exitcode(pty.spawn(sys.argv[1:])))";
-        let mut command = Command::new("python3");
-        command.args(["-c", run, env!("CARGO_BIN_EXE_backhaul")]).args(words).args(["--socket", &daemon.socket()]);
-        command.env("TERM", "xterm").env_remove("NO_COLOR").current_dir(daemon.out_dir());
-        Running::start(command).finish(LIMIT)
-    };
+    let on_terminal = |words: &[&str]| on_terminal(&daemon, words).finish(LIMIT);
     let url = origin.url("/f");
     let finished = on_terminal(&["job", "create", &url, "-d", ".", "--resume", "--wait"]).expect_code(DONE);
     let text = finished.output();
@@ -326,4 +331,37 @@ fn a_terminal_gets_tables_and_bars() {
     );
     let table = on_terminal(&["job", "list"]).expect_code(DONE).output();
     assert!(table.contains("PRIORITY") && table.contains("100 %") && table.contains("3.0 MiB"), "{table}");
+}
+
+#[test]
+fn a_watch_draws_a_bar_for_each_of_the_first_files_on_a_terminal_only() {
+    const FILES: usize = 7;
+    let (origin, daemon, gate) = (Origin::start(), Daemon::start(), Gate::shut());
+    let paths: Vec<_> = (0..FILES).map(|number| format!("/f{number}")).collect();
+    for path in &paths {
+        origin.file(path, File::seeded(1, MIB));
+        origin.fault(path, On::Nth(1), Fault::HoldBody(MIB / 2, gate.clone()));
+    }
+    // When it is asked for again, there is another version.
+    origin.file_from("/f0", 2, File::seeded(2, MIB));
+    let urls: Vec<_> = paths.iter().map(|path| origin.url(path)).collect();
+    let words = ["job", "create", "-d", ".", "-j", "7", "--resume"].into_iter();
+    let id = daemon.run(words.chain(urls.iter().map(String::as_str))).stdout[0].clone();
+    let bars = on_terminal(&daemon, &["job", "watch", &id]);
+    let (on_pipe, quiet) = (daemon.command(["job", "watch", &id]), daemon.command(["job", "watch", &id, "--quiet"]));
+    let (on_pipe, quiet) = (on_pipe.start(), quiet.start());
+    gate.wait_reached(FILES, LIMIT);
+    let drawn =
+        bars.wait_stdout("drawing", LIMIT, |line| line.contains("0 of 7 files   [====    ]  50 %  3.5 MiB / 7.0 MiB"));
+    let has_bar = |path: &&String| drawn.contains(&format!("{:<14} [====    ]  50 %  512.0 KiB / 1.0 MiB", &path[1..]));
+    assert_eq!((paths.iter().filter(has_bar).count(), drawn.contains("and 2 more")), (5, true), "{drawn}");
+    daemon.run(["job", "suspend", &id]);
+    bars.wait_stdout("suspension", LIMIT, |line| line.contains("0 of 7 files") && line.contains("suspended"));
+    gate.open();
+    daemon.run(["job", "resume", &id]);
+    let text = bars.finish(LIMIT).expect_code(DONE).output();
+    assert!(text.contains("f0: begins again from 0") && text.contains("transferred: 7 files"), "{text}");
+    let text = on_pipe.finish(LIMIT).expect_code(DONE).output();
+    assert!(text.contains("transferred: 7 files") && !text.contains(['\x1b', '\r']), "{text:?}");
+    assert_eq!(quiet.finish(LIMIT).expect_code(DONE).output().trim(), "");
 }

@@ -220,8 +220,9 @@ pub(crate) struct ListArguments {
 /// `job watch`.
 #[derive(Debug, Args)]
 #[command(after_help = "\
-Exit codes: 0 the job is transferred or completed, 1 it is in ERROR, 3 it was cancelled, 130 interrupted (the job goes on). With -o json \
-each line has \"type\": event, progress, state, or last of all job.")]
+Exit codes: 0 the job is transferred or completed, 1 it is in ERROR, 3 it was cancelled, 130 interrupted (the job goes on). On a terminal \
+a bar for each of the first files that are being moved, and one for all; elsewhere lines. With -o json each line has \"type\": event, \
+progress (with the files that are being moved in \"active\"), state, or last of all job.")]
 pub(crate) struct WatchArguments {
     /// Which job
     #[arg(value_name = "ID")]

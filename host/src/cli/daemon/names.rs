@@ -3,9 +3,9 @@
 use std::path::PathBuf;
 
 use super::Session;
-use crate::api::wire::{ErrorView, FileView, JobProgress, JobStateView, WaitingOnView};
+use crate::api::wire::{ErrorView, FileProgressView, FileView, JobProgress, JobStateView, WaitingOnView};
 use crate::cli::failure::Failure;
-use crate::cli::get::{Names, Progress};
+use crate::cli::get::{ActiveFile, Names, Progress};
 use crate::job::{ErrorCode, FailureClass, FileIndex, FileSpec, JobError, JobId, LocalName, PolicyName, SafeUrl};
 use crate::scheduler::WaitingOn;
 
@@ -28,20 +28,49 @@ fn spec(file: &FileView) -> Option<FileSpec> {
     Some(FileSpec::new(remote_name, local_name))
 }
 
+/// Learns the names of files that are being moved and are not among those that were asked for. What cannot be asked for is shown by its
+/// number: a bar is worth no failure.
+pub(super) async fn learn(session: &Session<'_>, job: JobId, names: &mut Names, active: &[FileProgressView]) {
+    for file in active.iter().map(|active| active.file) {
+        if !names.knows(FileIndex(file)) {
+            names.learn(FileIndex(file), session.client.file(job, file).await.ok().as_ref().and_then(spec));
+        }
+    }
+}
+
+/// A job as it was told last.
+#[derive(Debug, Clone)]
+pub(super) struct Reading {
+    /// Its state, and why it does not move.
+    pub(super) state: JobStateView,
+    /// Its numbers.
+    pub(super) numbers: JobProgress,
+    /// The files that are being moved.
+    pub(super) active: Vec<FileProgressView>,
+    /// What it failed of.
+    pub(super) error: Option<ErrorView>,
+}
+
 /// How far it is, as `get` draws it.
-pub(super) fn progress(state: &JobStateView, numbers: JobProgress, error: Option<&ErrorView>) -> Progress {
-    let JobProgress { bytes_total, bytes_transferred, files_total, files_transferred } = numbers;
+pub(super) fn progress(reading: &Reading) -> Progress {
+    let Reading { state, numbers, active, error } = reading;
+    let JobProgress { bytes_total, bytes_transferred, files_total, files_transferred } = *numbers;
+    let active = active.iter().map(|view| ActiveFile {
+        file: FileIndex(view.file),
+        bytes_transferred: view.bytes_transferred,
+        bytes_total: view.bytes_total,
+    });
     Progress {
         state: state.state,
         waiting_on: state.waiting_on.as_ref().map(waiting_on),
-        error: error.map(job_error),
+        error: error.as_ref().map(job_error),
         bytes_transferred,
         // The best that is known from here: bytes that are fetched again are not told.
         bytes_received: bytes_transferred,
         bytes_total,
         files_transferred,
         files_total,
-        active: Vec::new(),
+        active: active.collect(),
     }
 }
 

@@ -7,13 +7,14 @@ use std::time::Duration;
 
 use serde_json::json;
 
+use super::Session;
 use super::arguments::{Format, WatchArguments};
 use super::job_id::resolve;
-use super::{Session, names};
-use crate::api::wire::{ErrorView, JobProgress, JobStateView, JobView};
+use super::names::{self, Reading};
+use crate::api::wire::{JobProgress, JobStateView, JobView};
 use crate::cli::exit_code::ExitCode;
 use crate::cli::failure::Failure;
-use crate::cli::get::{Logging, Onlooker, Output, Possible, Signals, view_of};
+use crate::cli::get::{FILE_BARS_MAX, Logging, Onlooker, Output, Possible, Signals, view_of};
 use crate::cli::printer::{Printer, Tone};
 use crate::cli::units::{bytes, files, millis};
 use crate::client::{ClientError, EventFilter, EventStart, StreamItem, Tagged};
@@ -54,11 +55,12 @@ pub(super) async fn follow(session: &Session<'_>, job: JobId, told: Told) -> Res
     let first = session.client.job(job).await?.value;
     let begun = Now::read();
     let mut screen = Screen::of(session, told, job, &first).await?;
-    let Tagged { value: mut state, mut tag } = session.client.state(job).await?;
-    let (mut numbers, mut error) = (session.client.progress(job).await?, first.error.clone());
-    screen.state(&state);
+    let Tagged { value: state, mut tag } = session.client.state(job).await?;
+    let numbers = session.client.progress(job).await?;
+    let mut reading = Reading { state, numbers, active: Vec::new(), error: first.error.clone() };
+    screen.state(&reading.state);
     let mut ticks = tokio::time::interval(PACE);
-    while !is_over(state.state) {
+    while !is_over(reading.state.state) {
         let seen = tag.clone();
         let held = session.client.state_after(job, &seen, HOLD);
         tokio::pin!(held);
@@ -68,28 +70,35 @@ pub(super) async fn follow(session: &Session<'_>, job: JobId, told: Told) -> Res
                 item = stream.next() => match item {
                     Some(Ok(StreamItem::Event(event))) => screen.event(event),
                     Some(Ok(StreamItem::Progress(progress))) => {
-                        numbers = progress.progress;
-                        screen.numbers(&state, numbers);
+                        (reading.numbers, reading.active) = (progress.progress, progress.active);
+                        screen.numbers(&reading);
+                        screen.learn_names(session, job, &reading).await;
                     }
                     // What the events led to is seen in the state all the same.
                     Some(Ok(StreamItem::Missed { .. } | StreamItem::CutOff { .. })) => {}
                     Some(Err(error)) => return Err(error.into()),
                     None => return Ok(ExitCode::Unavailable),
                 },
-                _ = ticks.tick() => screen.draw(&state, numbers, error.as_ref()),
+                _ = ticks.tick() => screen.draw(&reading),
                 () = signals.next() => {
                     screen.clear();
-                    session.printer.note(Tone::Dim, "no longer watched; the job goes on");
+                    if told == Told::Everything {
+                        session.printer.note(Tone::Dim, "no longer watched; the job goes on");
+                    }
                     return Ok(ExitCode::Interrupted);
                 }
             }
         };
         match changed {
             Ok(Some(Tagged { value, tag: newer })) => {
-                (state, tag) = (value, newer);
-                numbers = session.client.progress(job).await.unwrap_or(numbers);
-                error = session.client.error(job).await.ok().flatten();
-                screen.state(&state);
+                (reading.state, tag) = (value, newer);
+                reading.numbers = session.client.progress(job).await.unwrap_or(reading.numbers);
+                reading.error = session.client.error(job).await.ok().flatten();
+                if !reading.state.state.is_running() {
+                    // The stream tells their end too, up to a pace later.
+                    reading.active.clear();
+                }
+                screen.state(&reading.state);
             }
             Ok(None) => {}
             Err(gone) if gone.status() == NOT_FOUND => break,
@@ -152,14 +161,23 @@ impl<'a> Screen<'a> {
     }
 
     /// A reading of the progress, for programs.
-    fn numbers(&self, state: &JobStateView, numbers: JobProgress) {
+    fn numbers(&self, reading: &Reading) {
         if self.view.is_none() {
-            let JobProgress { bytes_total, bytes_transferred, files_total, files_transferred } = numbers;
+            let JobProgress { bytes_total, bytes_transferred, files_total, files_transferred } = reading.numbers;
             let line = json!({
-                "state": state.state, "bytes_total": bytes_total, "bytes_transferred": bytes_transferred,
-                "files_total": files_total, "files_transferred": files_transferred,
+                "state": reading.state.state, "bytes_total": bytes_total, "bytes_transferred": bytes_transferred,
+                "files_total": files_total, "files_transferred": files_transferred, "active": reading.active,
             });
             self.line("progress", &line);
+        }
+    }
+
+    /// The names of what has a bar, and of files that were added meanwhile.
+    async fn learn_names(&mut self, session: &Session<'_>, job: JobId, reading: &Reading) {
+        if let Some(names) = self.view.as_mut().and_then(|view| view.names_mut()) {
+            names.recount(reading.numbers.files_total);
+            let shown = reading.active.len().min(FILE_BARS_MAX);
+            names::learn(session, job, names, &reading.active[..shown]).await;
         }
     }
 
@@ -169,9 +187,9 @@ impl<'a> Screen<'a> {
         }
     }
 
-    fn draw(&mut self, state: &JobStateView, numbers: JobProgress, error: Option<&ErrorView>) {
+    fn draw(&mut self, reading: &Reading) {
         if let Some(view) = &mut self.view {
-            view.progress(&names::progress(state, numbers, error), Now::read());
+            view.progress(&names::progress(reading), Now::read());
         }
     }
 

@@ -8,6 +8,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use self::bars::Bars;
+pub(crate) use self::bars::FILE_BARS_MAX;
 use self::json::Json;
 use self::lines::Lines;
 use super::advice::advice;
@@ -66,6 +67,10 @@ pub(crate) trait Onlooker {
     fn progress(&mut self, progress: &Progress, now: Now);
     /// Nothing can be stored, or again.
     fn degraded(&mut self, detail: Option<&str>);
+    /// The names of the files, where it shows them.
+    fn names_mut(&mut self) -> Option<&mut Names> {
+        None
+    }
     /// Takes away what is drawn, so that nothing of it stays behind.
     fn clear(&mut self) {}
 }

@@ -1,5 +1,6 @@
 //! What happened, in words for people. Pure.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -13,10 +14,15 @@ use crate::policy::BUILT_IN;
 use crate::policy::contract::Hook;
 use crate::scheduler::WaitingOn;
 
+/// Names beside the first ones that are kept: far more than files can be moved at once.
+const LEARNED_MAX: usize = 1_000;
+
 /// The files of the command by their numbers, as they are shown.
 #[derive(Debug, Clone)]
 pub(crate) struct Names {
     files: Arc<Vec<FileSpec>>,
+    /// Those that were asked for one by one; none for what cannot be named.
+    learned: BTreeMap<FileIndex, Option<FileSpec>>,
     /// May be more than are named.
     count: usize,
     working_directory: PathBuf,
@@ -26,12 +32,12 @@ impl Names {
     /// The names of these files; local ones relative to the working directory where they lie below it.
     pub(crate) fn new(files: Arc<Vec<FileSpec>>, working_directory: PathBuf) -> Self {
         let count = files.len();
-        Self { files, count, working_directory }
+        Self { files, learned: BTreeMap::new(), count, working_directory }
     }
 
     /// The names of the first of so many files; the others are shown by their numbers.
     pub(crate) fn of_first(files: Vec<FileSpec>, count: usize, working_directory: PathBuf) -> Self {
-        Self { files: Arc::new(files), count, working_directory }
+        Self { files: Arc::new(files), learned: BTreeMap::new(), count, working_directory }
     }
 
     /// How many there are.
@@ -39,9 +45,28 @@ impl Names {
         self.count
     }
 
+    /// There are so many now.
+    pub(crate) fn recount(&mut self, count: u32) {
+        self.count = usize::try_from(count).unwrap_or(usize::MAX);
+    }
+
+    /// Whether the file has a name, or was found to have none.
+    pub(crate) fn knows(&self, file: FileIndex) -> bool {
+        self.get(file).is_some() || self.learned.contains_key(&file)
+    }
+
+    /// Keeps the name of one more file. Those that were done long ago make room.
+    pub(crate) fn learn(&mut self, file: FileIndex, spec: Option<FileSpec>) {
+        self.learned.insert(file, spec);
+        if self.learned.len() > LEARNED_MAX {
+            self.learned.pop_first();
+        }
+    }
+
     /// The file's specification, if the number is one of this command's.
     pub(crate) fn get(&self, file: FileIndex) -> Option<&FileSpec> {
-        self.files.get(usize::try_from(file.0).ok()?)
+        let first = usize::try_from(file.0).ok().and_then(|position| self.files.get(position));
+        first.or_else(|| self.learned.get(&file)?.as_ref())
     }
 
     /// The local name for people.
@@ -81,6 +106,11 @@ impl Story {
     /// The names of the files.
     pub(crate) const fn names(&self) -> &Names {
         &self.names
+    }
+
+    /// The same, to learn more.
+    pub(crate) const fn names_mut(&mut self) -> &mut Names {
+        &mut self.names
     }
 
     /// An event as lines; none where it is not worth one.

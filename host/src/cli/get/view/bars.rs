@@ -18,8 +18,11 @@ use crate::clock::Now;
 use crate::host::NumberedEvent;
 use crate::job::{FileIndex, JobState};
 
-/// Files that have a bar of their own; more would push the total off the screen.
-const FILE_BARS_MAX: usize = 16;
+/// Files that have a bar of their own; more than a handful nobody follows. The others are counted.
+pub(crate) const FILE_BARS_MAX: usize = 5;
+
+/// Rows of the terminal that files do not take: the count of the others, the total, the cursor, and one for what is told above.
+const OTHER_ROWS: usize = 4;
 
 /// Milliseconds that each frame of a spinner stands.
 const FRAME_MS: u64 = 100;
@@ -38,8 +41,9 @@ impl Columns {
     /// For a terminal of so many columns.
     const fn of(terminal: u16) -> Self {
         match terminal {
-            0..72 => Self { name: 12, bar: 8 },
-            72..100 => Self { name: 20, bar: 12 },
+            0..76 => Self { name: 12, bar: 8 },
+            76..88 => Self { name: 14, bar: 8 },
+            88..112 => Self { name: 20, bar: 12 },
             _ => Self { name: 28, bar: 24 },
         }
     }
@@ -55,31 +59,40 @@ pub(super) struct Bars<'a> {
     rate: Rate,
     total: ProgressBar,
     files: BTreeMap<FileIndex, ProgressBar>,
+    /// Counts the files that are being moved and have no bar, while there are any.
+    others: Option<ProgressBar>,
 }
 
 impl<'a> Bars<'a> {
     pub(super) fn new(printer: &'a Printer, names: Names) -> Self {
         let total = printer.bars().add(bar());
         let story = Story::new(names, Detail::Trouble);
-        Self { printer, story, state_dir: PathBuf::new(), rate: Rate::default(), total, files: BTreeMap::new() }
+        let (state_dir, rate, files) = (PathBuf::new(), Rate::default(), BTreeMap::new());
+        Self { printer, story, state_dir, rate, total, files, others: None }
     }
 
-    /// A bar for each active file, none for the others. A single file is its own total.
-    fn draw_files(&mut self, active: &[ActiveFile], columns: Columns, now: Now) {
+    /// A bar for each of the first active files, and a count of the rest. A single file is its own total.
+    fn draw_files(&mut self, active: &[ActiveFile], rows: usize, columns: Columns, now: Now) {
         let names = self.story.names();
-        let shown = if names.count() == 1 { &[] } else { &active[..active.len().min(FILE_BARS_MAX)] };
+        let (shown, others) = if names.count() == 1 { (&[][..], 0) } else { with_bars(active, rows) };
         self.files.retain(|file, bar| {
             let stays = shown.iter().any(|active| active.file == *file);
             if !stays {
-                bar.finish_and_clear();
-                self.printer.bars().remove(bar);
+                take_away(self.printer, bar);
             }
             stays
         });
+        if others == 0 {
+            self.others.take().iter().for_each(|bar| take_away(self.printer, bar));
+        } else {
+            let new = || self.printer.bars().insert_before(&self.total, bar());
+            self.others.get_or_insert_with(new).set_message(format!("and {others} more"));
+        }
         for active in shown {
             let part = Part { done: active.bytes_transferred, total: active.bytes_total };
             let text = line(columns, &names.local(active.file), part, &size(part), now);
-            let new = || self.printer.bars().insert_before(&self.total, bar());
+            let below = self.others.as_ref().unwrap_or(&self.total);
+            let new = || self.printer.bars().insert_before(below, bar());
             self.files.entry(active.file).or_insert_with(new).set_message(text);
         }
     }
@@ -103,6 +116,7 @@ impl<'a> Bars<'a> {
             (None, JobState::Connecting) => "connecting".to_owned(),
             (None, JobState::Queued) => "waiting for its turn".to_owned(),
             (None, JobState::Transferred) => "giving the files their names".to_owned(),
+            (None, JobState::Suspended) => "suspended".to_owned(),
             (None, _) => words::speed(progress, &self.rate).unwrap_or_default(),
         };
         let message = format!("{}  {happens}", size(of_bytes));
@@ -123,9 +137,10 @@ impl Onlooker for Bars<'_> {
 
     fn progress(&mut self, progress: &Progress, now: Now) {
         self.rate.sample(now.boot, progress.bytes_received);
-        // Read each time: terminals change their width.
-        let columns = Columns::of(console::Term::stderr().size().1);
-        self.draw_files(&progress.active, columns, now);
+        // Read each time: terminals change their size.
+        let (rows, columns) = console::Term::stderr().size();
+        let columns = Columns::of(columns);
+        self.draw_files(&progress.active, rows.into(), columns, now);
         self.draw_total(progress, columns, now);
     }
 
@@ -133,13 +148,16 @@ impl Onlooker for Bars<'_> {
         tell_degraded(self.printer, detail);
     }
 
+    fn names_mut(&mut self) -> Option<&mut Names> {
+        Some(self.story.names_mut())
+    }
+
     fn clear(&mut self) {
-        for (_, bar) in std::mem::take(&mut self.files) {
-            bar.finish_and_clear();
-            self.printer.bars().remove(&bar);
+        let files = std::mem::take(&mut self.files).into_values();
+        for bar in files.chain(self.others.take()) {
+            take_away(self.printer, &bar);
         }
-        self.total.finish_and_clear();
-        self.printer.bars().remove(&self.total);
+        take_away(self.printer, &self.total);
     }
 }
 
@@ -169,6 +187,17 @@ struct Part {
 fn bar() -> ProgressBar {
     let style = ProgressStyle::with_template("{wide_msg}").expect("the template is constant, and made by a test");
     ProgressBar::no_length().with_style(style)
+}
+
+/// The files that have a bar on so many rows, and how many have none.
+fn with_bars(active: &[ActiveFile], rows: usize) -> (&[ActiveFile], usize) {
+    let (shown, others) = active.split_at(active.len().min(FILE_BARS_MAX).min(rows.saturating_sub(OTHER_ROWS)));
+    (shown, others.len())
+}
+
+fn take_away(printer: &Printer, bar: &ProgressBar) {
+    bar.finish_and_clear();
+    printer.bars().remove(bar);
 }
 
 fn size(part: Part) -> String {
@@ -217,7 +246,7 @@ mod tests {
     #[test]
     fn a_line_shows_name_share_and_message() {
         let _ = bar();
-        let columns = Columns::of(80);
+        let columns = Columns::of(100);
         let half = Part { done: 50, total: Some(100) };
         assert_eq!(line(columns, "a", half, "x", at(0)), "a                    [======      ]  50 %  x");
         let all = Part { done: 101, total: Some(100) };
@@ -234,6 +263,29 @@ mod tests {
             let columns = Columns::of(terminal);
             let text = line(columns, &"n".repeat(300), Part { done: 1, total: Some(1) }, "", at(0));
             assert!(console::measure_text_width(&text) < usize::from(terminal), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_handful_of_files_have_bars_and_fewer_on_a_low_terminal() {
+        let active: Vec<_> =
+            (0..8).map(|file| ActiveFile { file: FileIndex(file), bytes_transferred: 0, bytes_total: None }).collect();
+        let split = |files: usize, rows| {
+            let (shown, others) = with_bars(&active[..files], rows);
+            assert!(shown.iter().zip(&active).all(|(shown, active)| shown == active), "the first ones");
+            (shown.len(), others)
+        };
+        assert_eq!((split(0, 24), split(5, 24), split(6, 24), split(8, 24)), ((0, 0), (5, 0), (5, 1), (5, 3)));
+        assert_eq!((split(8, 7), split(8, 4), split(8, 0)), ((3, 5), (0, 8), (0, 8)));
+    }
+
+    #[test]
+    fn common_terminals_show_the_whole_total() {
+        for terminal in [80, 100, 120] {
+            let message = "123.4 MiB / 567.8 MiB  123.4 MiB/s, 12 min left";
+            let half = Part { done: 1, total: Some(2) };
+            let text = line(Columns::of(terminal), "1234 of 5678 files", half, message, at(0));
+            assert!(console::measure_text_width(&text) <= usize::from(terminal), "{text}");
         }
     }
 

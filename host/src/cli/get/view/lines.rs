@@ -68,6 +68,10 @@ impl Onlooker for Lines<'_> {
     fn degraded(&mut self, detail: Option<&str>) {
         tell_degraded(self.printer, detail);
     }
+
+    fn names_mut(&mut self) -> Option<&mut Names> {
+        Some(self.story.names_mut())
+    }
 }
 
 impl View for Lines<'_> {
