@@ -233,7 +233,9 @@ fn a_place_that_cannot_be_is_told_with_the_option_that_names_another() {
 #[test]
 fn a_wrong_configuration_is_refused_before_anything_is_touched() {
     let scratch = Scratch::new();
-    let config = scratch.write("config.toml", b"[scheduler]\ntime_slic = 60\n[transfer]\nconnect_timeout = \"soon\"\n");
+    let text =
+        "[scheduler]\ntime_slic = 60\n[transfer]\nconnect_timeout = \"soon\"\n[policy]\ntime_zone = \"Europe/Berln\"\n";
+    let config = scratch.write("config.toml", text.as_bytes());
     let state = scratch.file("state");
     let socket = scratch.file("s");
     let refused = Backhaul::new()
@@ -241,7 +243,8 @@ fn a_wrong_configuration_is_refused_before_anything_is_touched() {
         .run();
     assert_eq!(refused.code, Some(USAGE), "{refused}");
     let told = refused.stderr.join("\n");
-    for word in ["scheduler.time_slic", "did you mean time_slice?", "transfer.connect_timeout", "0.1 to 3600 seconds"] {
+    let words = ["scheduler.time_slic", "did you mean time_slice?", "transfer.connect_timeout", "0.1 to 3600 seconds"];
+    for word in words.into_iter().chain(["policy.time_zone", "did you mean \"Europe/Berlin\"?"]) {
         assert!(told.contains(word), "{told}");
     }
     assert!(std::fs::symlink_metadata(&state).is_err());
@@ -250,6 +253,25 @@ fn a_wrong_configuration_is_refused_before_anything_is_touched() {
     let shown = Backhaul::new().args(["config", "show"]).run();
     assert_eq!(shown.code, Some(0), "{shown}");
     assert!(shown.stdout.iter().any(|line| line == "time_slice = 60"), "{shown}");
+    assert!(shown.stdout.iter().any(|line| line == "time_zone = \"system\""), "{shown}");
+}
+
+#[test]
+fn policies_are_told_the_time_of_the_configured_zone() {
+    let zone = "[policy]\ntime_zone = \"asia/kathmandu\"\n";
+    let daemon = Daemon::configured(&format!("{zone}[[policies]]\nsource = \"standard\"\n"));
+    let config = daemon.scratch.file("config.toml");
+    let shown = Backhaul::new().args(["config", "show", "--config", &config]).run().expect_code(0);
+    assert!(shown.stdout.iter().any(|line| line == "time_zone = \"Asia/Kathmandu\""), "{shown}");
+    let file = json!({ "remote_name": "http://127.0.0.1:1/f", "local_name": daemon.out("f") });
+    let job = daemon.create(&json!({ "type": "download", "files": [file], "resume": true }));
+    daemon.wait_state(&job, "transient_error");
+    let page = daemon.get(&format!("{job}/decisions")).json();
+    let decisions = page["decisions"].as_array().unwrap();
+    let of_policy = decisions.iter().find(|row| row["policy"] == "standard" && row["hook"] == "retry");
+    let told = &of_policy.unwrap_or_else(|| panic!("no decision of the policy: {page}"))["input"]["call"]["local_time"];
+    // A quarter of an hour beside everybody else, the whole year.
+    assert_eq!((&told["zone"], &told["utc_offset_minutes"]), (&json!("Asia/Kathmandu"), &json!(345)), "{told}");
 }
 
 #[test]

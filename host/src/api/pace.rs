@@ -127,8 +127,7 @@ mod tests {
     fn what_stays_is_not_told_again_and_the_last_numbers_are_told_at_once() {
         let (job, hour, now) = (JobId::generate(), Duration::from_secs(3_600), Instant::now());
         let mut pace = Pace::new(None, now);
-        let mut look =
-            |seconds: u64, numbers| pace.look(now + Duration::from_secs(seconds), [(numbers, hour)]).len();
+        let mut look = |seconds: u64, numbers| pace.look(now + Duration::from_secs(seconds), [(numbers, hour)]).len();
         assert_eq!(look(0, numbers(job, JobState::Transferring, 1)), 1);
         assert_eq!(look(1, numbers(job, JobState::Transferring, 2)), 0, "too early");
         assert_eq!(look(3_601, numbers(job, JobState::Transferring, 1)), 0, "no news");

@@ -9,8 +9,8 @@ use crate::transfer::FileSnapshot;
 
 use super::error::hexadecimal;
 use super::wire::{
-    DecisionView, ErrorView, EventView, FileProgressView, FileView, JobProgress, JobStateView, JobView, NetworkView, NotifyFlag,
-    PolicyView, Seconds, Time, WaitingOnView, cost_flags_text,
+    DecisionView, ErrorView, EventView, FileProgressView, FileView, JobProgress, JobStateView, JobView, NetworkView,
+    NotifyFlag, PolicyView, Seconds, Time, WaitingOnView, cost_flags_text,
 };
 
 /// A job as it is reported: a final one as the store has it, any other with its gates.

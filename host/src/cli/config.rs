@@ -7,7 +7,7 @@ use super::failure::Failure;
 use super::get::failure_line;
 use super::printer::Printer;
 use super::serve::{ConfigFormat, ConfigShowArguments, configuration};
-use crate::config::{Config, SETTINGS, Setting, Unit, policy_table};
+use crate::config::{Config, SETTINGS, Setting, policy_table};
 
 pub(crate) fn show(arguments: &ConfigShowArguments, printer: &Printer) -> Result<ExitCode, Failure> {
     let config = configuration(arguments.config.as_deref()).inspect_err(|failure| {
@@ -37,12 +37,11 @@ fn text(config: &Config) -> String {
             let gap = if text.is_empty() { "" } else { "\n" };
             text.push_str(&format!("{gap}[{section}]\n"));
         }
-        let unit = setting.unit;
-        let (value, default) = (unit.show((setting.get)(&config.settings)), unit.show(setting.default()));
+        let (value, default) = (setting.value(&config.settings), setting.default());
         let source = source(setting, config);
-        let (name, limits) = (unit.name(), setting.limits());
+        let (unit, limits) = (setting.unit(), setting.limits());
         text.push_str(&format!(
-            "# {}\n# unit: {name}; default: {default}; allowed: {limits}; from: {source}\n",
+            "# {}\n# unit: {unit}; default: {default}; allowed: {limits}; from: {source}\n",
             setting.reason
         ));
         text.push_str(&format!("{} = {value}\n", setting.key));
@@ -55,15 +54,15 @@ fn text(config: &Config) -> String {
 }
 
 fn as_json(setting: &Setting, config: &Config) -> serde_json::Value {
-    let unit = setting.unit;
-    let limit = |value: u64| (!matches!(unit, Unit::Word(_))).then(|| unit.show(value).trim_matches('"').to_owned());
+    let bare = |value: String| value.trim_matches('"').to_owned();
+    let (minimum, maximum) = setting.range().unzip();
     json!({
         "key": setting.name(),
-        "value": unit.show((setting.get)(&config.settings)).trim_matches('"'),
-        "unit": unit.name(),
-        "default": unit.show(setting.default()).trim_matches('"'),
-        "minimum": limit(*setting.allowed.start()),
-        "maximum": limit(*setting.allowed.end()),
+        "value": bare(setting.value(&config.settings)),
+        "unit": setting.unit(),
+        "default": bare(setting.default()),
+        "minimum": minimum.map(bare),
+        "maximum": maximum.map(bare),
         "allowed": setting.limits(),
         "source": source(setting, config),
         "reason": setting.reason,
@@ -74,7 +73,7 @@ fn as_json(setting: &Setting, config: &Config) -> serde_json::Value {
 fn source(setting: &Setting, config: &Config) -> String {
     match &config.file {
         Some(file) if config.given.contains(&setting.name()) => file.display().to_string(),
-        _ if setting.is_of_preset() && (setting.get)(&config.settings) != setting.default() => "limits.preset".into(),
+        _ if setting.is_of_preset() && setting.value(&config.settings) != setting.default() => "limits.preset".into(),
         _ => "default".into(),
     }
 }
@@ -89,10 +88,11 @@ mod tests {
         let file = directory.path().join("config.toml");
         let policies = "[[policies]]\nsource = \"mirrors\"\nscope = \"jobs_that_name_it\"\nsettings = { mirrors = [\"http://a/\"] }\n\
                         [[policies]]\nsource = \"own.wasm\"\ngrants = [\"see-query\"]\nmemory = \"16MiB\"\n";
-        std::fs::write(&file, format!("[scheduler]\ntime_slice = 2.5\n{policies}")).unwrap();
+        let settings = "[scheduler]\ntime_slice = 2.5\n[policy]\ntime_zone = \"Europe/Berlin\"\n";
+        std::fs::write(&file, format!("{settings}{policies}")).unwrap();
         let config = Config::read(&file).unwrap();
         let shown = text(&config);
-        assert!(shown.contains("time_slice = 2.5\n"), "{shown}");
+        assert!(shown.contains("time_slice = 2.5\n") && shown.contains("time_zone = \"Europe/Berlin\"\n"), "{shown}");
         assert!(shown.contains(&format!("from: {}", file.display())), "{shown}");
         assert!(shown.contains("[limits]\n# The limits that"), "{shown}");
         std::fs::write(&file, &shown).unwrap();
@@ -101,7 +101,7 @@ mod tests {
         assert_eq!(again.policies.len(), 2);
         assert_eq!(format!("{:?}", again.policies), format!("{:?}", config.policies));
         for setting in SETTINGS {
-            assert_eq!((setting.get)(&again.settings), (setting.get)(&config.settings), "{}", setting.name());
+            assert_eq!(setting.value(&again.settings), setting.value(&config.settings), "{}", setting.name());
         }
     }
 

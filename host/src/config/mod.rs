@@ -8,7 +8,9 @@ mod parse;
 mod policies;
 mod preset;
 mod quantity;
+mod setting;
 mod table;
+mod zone;
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -22,8 +24,8 @@ use crate::transfer::TransferSettings;
 pub use error::{ConfigError, WrongKey};
 pub(crate) use policies::table as policy_table;
 pub use preset::LimitsPreset;
-pub use quantity::Unit;
-pub use table::{SETTINGS, Setting};
+pub use setting::Setting;
+pub use table::SETTINGS;
 
 /// Bytes of a configuration file. Beyond this it is some other file.
 const FILE_BYTES_MAX: u64 = 1 << 20;

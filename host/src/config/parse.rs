@@ -8,7 +8,7 @@ use super::Config;
 use super::error::{ConfigError, WrongKey};
 use super::policies;
 use super::preset::apply_preset;
-use super::table::{SETTINGS, Setting};
+use super::table::SETTINGS;
 
 /// The section of the policies, which is a list.
 const POLICIES: &str = "policies";
@@ -34,7 +34,7 @@ impl Wrong {
 }
 
 /// The known word that was most likely meant.
-fn nearest<'a>(given: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+pub(super) fn nearest<'a>(given: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
     /// Below this, words have little in common.
     const LIKENESS_MIN: f64 = 0.7;
     let likeness = known.map(|word| (strsim::jaro_winkler(given, word), word));
@@ -83,20 +83,10 @@ fn set(config: &mut Config, section: &str, key: &str, value: &Value, wrong: &mut
     let Some(setting) = in_section.clone().find(|setting| setting.key == key) else {
         return wrong.unknown(section, key, in_section.map(|setting| setting.key));
     };
-    match setting.unit.read(value) {
-        Ok(value) if setting.allowed.contains(&value) => {
-            (setting.set)(&mut config.settings, value);
-            config.given.insert(setting.name());
-        }
-        Ok(value) => {
-            wrong.add(setting.name(), format!("is {}; allowed are {}", setting.unit.show(value), allowed(setting)))
-        }
-        Err(problem) => wrong.add(setting.name(), format!("{problem}; allowed are {}", allowed(setting))),
+    match setting.take(value, &mut config.settings) {
+        Ok(()) => drop(config.given.insert(setting.name())),
+        Err(problem) => wrong.add(setting.name(), problem),
     }
-}
-
-fn allowed(setting: &Setting) -> String {
-    format!("{} {}", setting.limits(), setting.unit.name())
 }
 
 /// What each value allows by itself and two of them do not together.
@@ -200,6 +190,16 @@ mod tests {
         assert_eq!(config.settings.policy.on_fault.network_cost_assigned, AdmitOnFault::LastGood);
         let wrong = wrong("[policy]\non_fault_retry = \"hold\"\n");
         assert!(wrong[0].problem.contains(r#"allowed are "built_in", "last_good""#), "{wrong:?}");
+    }
+
+    #[test]
+    fn a_time_zone_is_a_setting_and_one_that_is_unknown_is_refused() {
+        let config = parse("[policy]\ntime_zone = \"Asia/Kathmandu\"\n", Path::new("/c.toml")).unwrap();
+        let zone = config.settings.policy.time_zone.unwrap();
+        assert_eq!(zone.iana_name(), Some("Asia/Kathmandu"));
+        let wrong = wrong("[policy]\ntime_zone = \"Asia/Katmandoo\"\n");
+        assert_eq!(wrong[0].key, "policy.time_zone");
+        assert!(wrong[0].problem.contains("is no time zone"), "{wrong:?}");
     }
 
     #[test]

@@ -2,7 +2,8 @@
 
 use super::Settings;
 use super::quantity::Unit;
-use super::table::{SETTINGS, Setting};
+use super::setting::{Kind, Setting};
+use super::table::SETTINGS;
 use crate::scheduler::Limits;
 
 /// The section of [`Limits`].
@@ -34,7 +35,7 @@ impl Setting {
     /// Whether the value comes from [`LimitsPreset`], where the file does not name it.
     #[must_use]
     pub fn is_of_preset(&self) -> bool {
-        self.section == LIMITS && !matches!(self.unit, Unit::Word(_))
+        self.section == LIMITS && !matches!(self.kind, Kind::Number { unit: Unit::Word(_), .. })
     }
 }
 
@@ -43,6 +44,8 @@ pub(super) fn apply_preset(settings: &mut Settings, is_given: impl Fn(&Setting) 
     let mut preset = Settings::default();
     preset.scheduler.limits = settings.limits_preset.limits();
     for setting in SETTINGS.iter().filter(|setting| setting.is_of_preset() && !is_given(setting)) {
-        (setting.set)(settings, (setting.get)(&preset));
+        if let Kind::Number { get, set, .. } = &setting.kind {
+            set(settings, get(&preset));
+        }
     }
 }

@@ -4,7 +4,7 @@ use toml::Value;
 
 /// What a setting is measured in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Unit {
+pub(super) enum Unit {
     /// Seconds, with fractions down to a millisecond. Kept in milliseconds.
     Seconds,
     /// Bytes: a number, or a text such as "16MiB".
@@ -23,7 +23,7 @@ const PREFIXES: [(&str, u32); 5] = [("TiB", 40), ("GiB", 30), ("MiB", 20), ("KiB
 impl Unit {
     /// The word beside a value.
     #[must_use]
-    pub const fn name(self) -> &'static str {
+    pub(super) const fn name(self) -> &'static str {
         match self {
             Self::Seconds => "seconds",
             Self::Bytes => "bytes",
@@ -64,7 +64,7 @@ impl Unit {
 
     /// A value as it could stand in the file.
     #[must_use]
-    pub fn show(self, value: u64) -> String {
+    pub(super) fn show(self, value: u64) -> String {
         match self {
             Self::Seconds if value.is_multiple_of(1000) => (value / 1000).to_string(),
             Self::Seconds => format!("{}.{:03}", value / 1000, value % 1000).trim_end_matches('0').to_owned(),

@@ -1,55 +1,12 @@
 //! The table of all settings.
 
-use std::ops::RangeInclusive;
 use std::time::Duration;
 
-use super::Settings;
 use super::preset::{LIMITS, LimitsPreset};
 use super::quantity::Unit;
+use super::setting::{Kind, Setting};
 use crate::job::limits::GUEST_NUMBER_MAX;
 use crate::policy::{AdmitOnFault, OnFault};
-
-/// One setting: what it is, and where it goes.
-#[derive(Debug)]
-pub struct Setting {
-    /// The section of the file.
-    pub section: &'static str,
-    /// Its key in the section.
-    pub key: &'static str,
-    /// What it is measured in.
-    pub unit: Unit,
-    /// What is allowed, in the unit's base: milliseconds, bytes, things.
-    pub allowed: RangeInclusive<u64>,
-    /// What it is for, and why its default is what it is.
-    pub reason: &'static str,
-    /// Reads it.
-    pub get: fn(&Settings) -> u64,
-    /// Writes it; the value is allowed.
-    pub(super) set: fn(&mut Settings, u64),
-}
-
-impl Setting {
-    /// Section and key.
-    #[must_use]
-    pub fn name(&self) -> String {
-        format!("{}.{}", self.section, self.key)
-    }
-
-    /// The limits in words.
-    #[must_use]
-    pub fn limits(&self) -> String {
-        match self.unit {
-            Unit::Word(_) => self.allowed.clone().map(|word| self.unit.show(word)).collect::<Vec<_>>().join(", "),
-            unit => format!("{} to {}", unit.show(*self.allowed.start()), unit.show(*self.allowed.end())),
-        }
-    }
-
-    /// The value that holds if the file does not name it.
-    #[must_use]
-    pub fn default(&self) -> u64 {
-        (self.get)(&Settings::default())
-    }
-}
 
 const MINUTE: u64 = 60_000;
 const HOUR: u64 = 60 * MINUTE;
@@ -63,12 +20,15 @@ macro_rules! number {
         Setting {
             section: stringify!($section),
             key: $key,
-            unit: $unit,
-            allowed: $allowed,
             reason: $reason,
-            get: |settings| u64::try_from(settings.$section.$field).unwrap_or(u64::MAX),
-            set: |settings, value| {
-                settings.$section.$field = value.try_into().expect("the limits of a setting fit the type of its field");
+            kind: Kind::Number {
+                unit: $unit,
+                allowed: $allowed,
+                get: |settings| u64::try_from(settings.$section.$field).unwrap_or(u64::MAX),
+                set: |settings, value| {
+                    settings.$section.$field =
+                        value.try_into().expect("the limits of a setting fit the type of its field");
+                },
             },
         }
     };
@@ -80,13 +40,15 @@ macro_rules! limit {
         Setting {
             section: LIMITS,
             key: stringify!($field),
-            unit: Unit::Count($unit),
-            allowed: $allowed,
             reason: $reason,
-            get: |settings| settings.scheduler.limits.$field.into(),
-            set: |settings, value| {
-                settings.scheduler.limits.$field =
-                    value.try_into().expect("the limits of a setting fit the type of its field");
+            kind: Kind::Number {
+                unit: Unit::Count($unit),
+                allowed: $allowed,
+                get: |settings| settings.scheduler.limits.$field.into(),
+                set: |settings, value| {
+                    settings.scheduler.limits.$field =
+                        value.try_into().expect("the limits of a setting fit the type of its field");
+                },
             },
         }
     };
@@ -98,11 +60,13 @@ macro_rules! duration {
         Setting {
             section: stringify!($section),
             key: $key,
-            unit: Unit::Seconds,
-            allowed: $allowed,
             reason: $reason,
-            get: |settings| u64::try_from(settings.$section.$field.as_millis()).unwrap_or(u64::MAX),
-            set: |settings, value| settings.$section.$field = Duration::from_millis(value),
+            kind: Kind::Number {
+                unit: Unit::Seconds,
+                allowed: $allowed,
+                get: |settings| u64::try_from(settings.$section.$field.as_millis()).unwrap_or(u64::MAX),
+                set: |settings, value| settings.$section.$field = Duration::from_millis(value),
+            },
         }
     };
 }
@@ -113,14 +77,18 @@ macro_rules! word {
         Setting {
             section: stringify!($section),
             key: $key,
-            unit: Unit::Word(&[$($word),+]),
-            allowed: 0..=[$($word),+].len() as u64 - 1,
             reason: $reason,
-            get: |settings| {
-                let position = [$($value),+].iter().position(|value| *value == settings.$section.$field.$inner);
-                position.expect("every value has its word") as u64
+            kind: Kind::Number {
+                unit: Unit::Word(&[$($word),+]),
+                allowed: 0..=[$($word),+].len() as u64 - 1,
+                get: |settings| {
+                    let position = [$($value),+].iter().position(|value| *value == settings.$section.$field.$inner);
+                    position.expect("every value has its word") as u64
+                },
+                set: |settings, word| {
+                    settings.$section.$field.$inner = [$($value),+][usize::try_from(word).unwrap_or(0)];
+                },
             },
-            set: |settings, word| settings.$section.$field.$inner = [$($value),+][usize::try_from(word).unwrap_or(0)],
         }
     };
 }
@@ -221,11 +189,13 @@ pub static SETTINGS: &[Setting] = &[
     Setting {
         section: LIMITS,
         key: "preset",
-        unit: Unit::Word(&["generous", "bits"]),
-        allowed: 0..=1,
         reason: "The limits that are not set below: those of a host that serves many, or BITS's own (60 jobs of an owner, 300 jobs, 200 files, 500 ranges).",
-        get: |settings| settings.limits_preset as u64,
-        set: |settings, word| settings.limits_preset = LimitsPreset::ALL[usize::try_from(word).unwrap_or(0)],
+        kind: Kind::Number {
+            unit: Unit::Word(&["generous", "bits"]),
+            allowed: 0..=1,
+            get: |settings| settings.limits_preset as u64,
+            set: |settings, word| settings.limits_preset = LimitsPreset::ALL[usize::try_from(word).unwrap_or(0)],
+        },
     },
     limit!(
         jobs_per_owner,
@@ -342,6 +312,15 @@ pub static SETTINGS: &[Setting] = &[
         ["built_in" => OnFault::BuiltIn, "last_good" => OnFault::LastGood],
         "What decides about a failed job when a policy fails: the next one and in the end the built-in default, or what the policy last said of the job."
     ),
+    Setting {
+        section: "policy",
+        key: "time_zone",
+        reason: "The zone of the local time that policies are told: whose nights and working days they go by. The machine's own, unless it serves people elsewhere.",
+        kind: Kind::Zone {
+            get: |settings| settings.policy.time_zone.as_ref(),
+            set: |settings, zone| settings.policy.time_zone = zone,
+        },
+    },
     number!(
         retention.final_jobs_ms,
         "final_jobs",
@@ -420,15 +399,18 @@ pub static SETTINGS: &[Setting] = &[
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::Settings;
 
     #[test]
-    fn every_setting_can_have_each_of_its_limits_and_its_default() {
+    fn every_number_can_have_each_of_its_limits_and_its_default() {
         for setting in SETTINGS {
+            let Kind::Number { allowed, get, set, .. } = &setting.kind else { continue };
             let mut settings = Settings::default();
-            assert!(setting.allowed.contains(&setting.default()), "{}", setting.name());
-            for value in [*setting.allowed.start(), *setting.allowed.end(), setting.default()] {
-                (setting.set)(&mut settings, value);
-                assert_eq!((setting.get)(&settings), value, "{}", setting.name());
+            let default = get(&settings);
+            assert!(allowed.contains(&default), "{}", setting.name());
+            for value in [*allowed.start(), *allowed.end(), default] {
+                set(&mut settings, value);
+                assert_eq!(get(&settings), value, "{}", setting.name());
             }
         }
     }
