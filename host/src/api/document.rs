@@ -16,7 +16,7 @@ use super::wire;
         description = "Create, poll, follow and steer background transfers. Durations are seconds (fractions allowed), sizes bytes, times \
             RFC 3339 in UTC; what is unknown is null. Errors are problems as in RFC 9457, with BITS's code and number.",
     ),
-    components(schemas(wire::Problem, wire::FieldProblem, wire::ProgressEvent))
+    components(schemas(wire::Problem, wire::FieldProblem, wire::ProgressEvent, wire::MissedEvent, wire::CutOffEvent))
 )]
 pub(super) struct Document;
 

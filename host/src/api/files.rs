@@ -2,17 +2,16 @@
 
 use axum::extract::State;
 use axum::response::{IntoResponse as _, Response};
-use http::{HeaderMap, StatusCode, Uri};
+use http::{StatusCode, Uri};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::error::Refusal;
 use super::extract::{FilePath, JobPath, Json};
 use super::intake::{self, Check};
-use super::jobs::represent;
 use super::query::NumberedPage;
 use super::state::App;
-use super::steer::command;
+use super::steer::{command, steer};
 use super::views;
 use super::wire::{FilePage, FilePatch, FileView, JobView, NewFiles, PrefixReplaced, PrefixReplacement};
 use crate::job::{FileIndex, FileRecord, JobId, Transition};
@@ -64,10 +63,7 @@ async fn add(State(app): State<App>, JobPath(id): JobPath, request: Json<NewFile
     let files = check.files(request.value.files);
     let files = check.done(files)?;
     // Refused for a final state as suspend is (bits.md section 1.3).
-    match command(&app, id, Transition::Suspended, Command::AddFiles { job: id, files }).await? {
-        Reply::Job(record) => Ok(represent(app.host.job(id).as_ref(), &record).response(&HeaderMap::new())),
-        _ => Err(Refusal::internal("adding files was answered with something else")),
-    }
+    steer(&app, id, Transition::Suspended, Command::AddFiles { job: id, files }).await
 }
 
 /// Get a file of a job

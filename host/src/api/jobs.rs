@@ -13,7 +13,7 @@ use super::error::Refusal;
 use super::extract::{JobPath, Json};
 use super::poll::View;
 use super::state::App;
-use super::steer::command;
+use super::steer::steer;
 use super::views::Reported;
 use super::wire::{FieldProblem, JobPatch, JobView, NewJob};
 use super::{intake, list};
@@ -139,8 +139,7 @@ async fn change(
 ) -> Result<Response, Refusal> {
     let changes = Box::new(intake::changes(request.value)?);
     let expected = if headers.contains_key(header::IF_MATCH) { expected(&app, id, &headers).await? } else { None };
-    let reply = command(&app, id, Transition::Suspended, Command::Modify { job: id, changes, expected }).await?;
-    Ok(represent(app.host.job(id).as_ref(), &reply.into_job()).response(&HeaderMap::new()))
+    steer(&app, id, Transition::Suspended, Command::Modify { job: id, changes, expected }).await
 }
 
 /// The record of the job that the client saw: the core compares it once more, when it makes the change.

@@ -35,7 +35,8 @@ pub(super) async fn command(app: &App, job: JobId, transition: Transition, comma
     }
 }
 
-async fn steer(app: &App, job: JobId, transition: Transition, wanted: Command) -> Result<Response, Refusal> {
+/// The same, answered with the job as it is then.
+pub(super) async fn steer(app: &App, job: JobId, transition: Transition, wanted: Command) -> Result<Response, Refusal> {
     let reply = command(app, job, transition, wanted).await?;
     Ok(represent(app.host.job(job).as_ref(), &reply.into_job()).response(&HeaderMap::new()))
 }

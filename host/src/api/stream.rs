@@ -20,7 +20,7 @@ use super::events::{Looked, Progress, Wanted, look};
 use super::pace::Pace;
 use super::state::App;
 use super::views::{self, active_files, live_progress};
-use super::wire::ProgressEvent;
+use super::wire::{CutOffEvent, MissedEvent, ProgressEvent};
 use crate::host::NumberedEvent;
 use crate::job::{Event, JobFilter, JobState};
 
@@ -60,18 +60,6 @@ pub(super) struct EventStream {
 const RUNNING: [JobState; 2] = [JobState::Connecting, JobState::Transferring];
 /// Running jobs whose progress one reader is told: all slots of most hosts.
 const RUNNING_MAX: usize = 1_024;
-
-/// The data of `missed`.
-#[derive(Debug, Serialize)]
-struct Missed {
-    missed_until: u64,
-}
-
-/// The data of `cut_off`.
-#[derive(Debug, Serialize)]
-struct CutOff {
-    resume_after: Option<u64>,
-}
 
 enum Woke {
     Event(Result<Arc<NumberedEvent>, RecvError>),
@@ -129,7 +117,7 @@ impl EventStream {
             return;
         };
         if let Some(missed_until) = missed_until {
-            data(chunk, "missed", &Missed { missed_until });
+            data(chunk, "missed", &MissedEvent { missed_until });
         }
         for (number, event) in &page.events {
             frame(chunk, *number, event);
@@ -214,7 +202,7 @@ impl EventStream {
 
     fn cut_off(&self, chunk: &mut Vec<u8>) {
         self.app.metrics.cut_off.inc();
-        data(chunk, "cut_off", &CutOff { resume_after: self.last });
+        data(chunk, "cut_off", &CutOffEvent { resume_after: self.last });
     }
 
     /// What has changed of the jobs that run, and the last numbers of those that have just stopped.

@@ -174,9 +174,26 @@ pub(crate) fn one_line(text: &str) -> String {
     text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
 }
 
+/// The text in so many columns: its end is what tells names apart.
+pub(crate) fn shortened(text: &str, columns: usize) -> String {
+    let mut rest = text.chars();
+    let mut text = text.to_owned();
+    while console::measure_text_width(&text) > columns && rest.next().is_some() {
+        text = format!("…{}", rest.as_str());
+    }
+    text
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn long_names_keep_their_end() {
+        assert_eq!(shortened("abcdef", 6), "abcdef");
+        assert_eq!(shortened("abcdefg", 6), "…cdefg");
+        assert!(console::measure_text_width(&shortened(&"漢".repeat(30), 12)) <= 12);
+    }
 
     #[test]
     fn control_characters_of_others_do_not_reach_a_terminal() {

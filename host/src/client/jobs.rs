@@ -225,7 +225,8 @@ pub(super) fn path(job: JobId, below: &str) -> String {
     format!("/v1/jobs/{job}{below}")
 }
 
-const fn priority_name(priority: Priority) -> &'static str {
+/// The name of a level in the API.
+pub(crate) const fn priority_name(priority: Priority) -> &'static str {
     match priority {
         Priority::Foreground => "foreground",
         Priority::High => "high",

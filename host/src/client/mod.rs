@@ -50,6 +50,7 @@ use std::sync::Arc;
 
 pub use self::error::ClientError;
 pub use self::events::{EventFilter, EventStart, EventStream, StreamItem};
+pub(crate) use self::jobs::priority_name;
 pub use self::jobs::{IdempotencyKey, JobFilter};
 pub use self::request::{EntityTag, Tagged};
 pub(crate) use self::socket::checked_socket;

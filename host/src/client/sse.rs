@@ -5,10 +5,9 @@ use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use futures_util::Stream;
-use serde::Deserialize;
 
 use super::StreamItem;
-use crate::api::wire::{EventView, ProgressEvent};
+use crate::api::wire::{CutOffEvent, EventView, MissedEvent, ProgressEvent};
 
 /// Bytes between two line ends: an event is at most some 70 KiB. The parser keeps an unfinished line in memory.
 const LINE_BYTES_MAX: usize = 1 << 20;
@@ -52,27 +51,15 @@ impl<S: Stream<Item = reqwest::Result<Bytes>> + Unpin> Stream for BoundedLines<S
     }
 }
 
-/// What a `missed` event says.
-#[derive(Debug, Deserialize)]
-struct Missed {
-    missed_until: u64,
-}
-
-/// What a `cut_off` event says.
-#[derive(Debug, Deserialize)]
-struct CutOff {
-    resume_after: Option<u64>,
-}
-
 /// One server-sent event, by its name. None for names that a later version may have.
 pub(super) fn item(name: &str, data: &str) -> Result<Option<StreamItem>, serde_json::Error> {
     match name {
         "progress" => serde_json::from_str::<ProgressEvent>(data).map(|progress| Some(StreamItem::Progress(progress))),
-        "missed" => serde_json::from_str::<Missed>(data)
-            .map(|Missed { missed_until }| Some(StreamItem::Missed { until: missed_until })),
+        "missed" => serde_json::from_str(data)
+            .map(|MissedEvent { missed_until }| Some(StreamItem::Missed { until: missed_until })),
         // Without a number, the reader goes on after the last that it had.
-        "cut_off" => serde_json::from_str::<CutOff>(data)
-            .map(|CutOff { resume_after }| Some(StreamItem::CutOff { resume_after: resume_after.unwrap_or(0) })),
+        "cut_off" => serde_json::from_str(data)
+            .map(|CutOffEvent { resume_after }| Some(StreamItem::CutOff { resume_after: resume_after.unwrap_or(0) })),
         _ => match serde_json::from_str::<EventView>(data) {
             Ok(event) => Ok(Some(StreamItem::Event(event))),
             // A kind of a later version, or a word of the stream about itself.

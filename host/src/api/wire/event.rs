@@ -31,6 +31,20 @@ pub struct EventPage {
     pub missed_until: Option<u64>,
 }
 
+/// Events are gone by retention before the reader could be told them: the data of server-sent events of the name `missed`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct MissedEvent {
+    /// The last of them. The stream goes on with what follows it.
+    pub missed_until: u64,
+}
+
+/// The reader is too slow, and its stream ends: the data of server-sent events of the name `cut_off`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct CutOffEvent {
+    /// Give it as `Last-Event-ID` or `after`, and nothing is missing; `null` for a reader without a number that has seen no event.
+    pub resume_after: Option<u64>,
+}
+
 /// How far a running job is. Not in the journal: server-sent events of the name `progress` carry no id.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct ProgressEvent {

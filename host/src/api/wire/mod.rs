@@ -15,7 +15,7 @@ mod scalar;
 mod strict;
 
 pub use self::cost::{CostFlagsError, cost_flags_text, parse_cost_flags};
-pub use self::event::{EventPage, EventView, ProgressEvent};
+pub use self::event::{CutOffEvent, EventPage, EventView, MissedEvent, ProgressEvent};
 pub use self::file::{FilePage, FilePatch, FileView, NewFile, NewFiles, RangeView};
 pub use self::job::{
     CompletedJob, DecisionPage, DecisionView, ErrorView, FileProgressView, JobHeaders, JobHeadersView, JobPage,

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use super::arguments::{EventsArguments, Format};
 use super::job_id::{resolve, short};
-use super::table::{self, Column, Row, local_time, number, text};
+use super::table::{self, Column, Listing, Row, local_time, number, text};
 use super::{Session, story};
 use crate::api::wire::EventView;
 use crate::cli::exit_code::ExitCode;
@@ -71,25 +71,19 @@ pub(super) async fn events(session: &Session<'_>, arguments: &EventsArguments) -
 /// What there is.
 async fn read(session: &Session<'_>, filter: &EventFilter, after: Option<u64>) -> Result<ExitCode, Failure> {
     let mut after = after.unwrap_or(0);
-    let mut all = Vec::new();
+    let mut listing = Listing::new(session.format, &COLUMNS, session.printer);
     loop {
         let page = session.client.journal(filter, after).await?;
         if let Some(until) = page.missed_until {
             missed(session, until);
         }
-        let told: Vec<_> = page.events.into_iter().map(Told::new).collect();
-        match session.format {
-            Format::Table => all.extend(told),
-            Format::Tsv | Format::Json => table::print(session.format, &COLUMNS, &told, session.printer),
-        }
+        listing.page(page.events.into_iter().map(Told::new).collect());
         if page.last_number <= after {
             break;
         }
         after = page.last_number;
     }
-    if session.format == Format::Table && !all.is_empty() {
-        table::print(session.format, &COLUMNS, &all, session.printer);
-    }
+    listing.end("there are no such events");
     Ok(ExitCode::Success)
 }
 

@@ -1,9 +1,8 @@
 //! `job files`.
 
 use super::Session;
-use super::arguments::Format;
 use super::job_id::resolve;
-use super::table::{self, Column, Row, number, text};
+use super::table::{Column, Listing, Row, number, text};
 use crate::api::wire::FileView;
 use crate::cli::exit_code::ExitCode;
 use crate::cli::failure::Failure;
@@ -57,21 +56,16 @@ const fn state(file: &FileView) -> &'static str {
 /// `job files`: page by page, for there may be a million.
 pub(super) async fn list(session: &Session<'_>, job: &str) -> Result<ExitCode, Failure> {
     let id = resolve(session, job).await?;
+    let mut listing = Listing::new(session.format, &COLUMNS, session.printer);
     let mut cursor = None;
-    let mut all = Vec::new();
     loop {
         let page = session.client.files(id, cursor.as_deref(), Some(PAGE)).await?;
-        match session.format {
-            Format::Table => all.extend(page.files),
-            Format::Tsv | Format::Json => table::print(session.format, &COLUMNS, &page.files, session.printer),
-        }
+        listing.page(page.files);
         cursor = page.next_cursor;
         if cursor.is_none() {
             break;
         }
     }
-    if session.format == Format::Table {
-        table::print(session.format, &COLUMNS, &all, session.printer);
-    }
+    listing.end("the job has no files");
     Ok(ExitCode::Success)
 }

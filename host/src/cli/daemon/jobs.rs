@@ -3,7 +3,7 @@
 use super::arguments::{Format, ListArguments};
 use super::job_id::{resolve, short};
 use super::properties::notify_text;
-use super::table::{self, Column, Row, local_time, number, text, where_it_fits};
+use super::table::{self, Column, Listing, Row, local_time, number, text, where_it_fits};
 use super::{Session, names};
 use crate::api::wire::{JobProgress, JobView, Seconds};
 use crate::cli::exit_code::ExitCode;
@@ -11,8 +11,8 @@ use crate::cli::failure::Failure;
 use crate::cli::get::waiting_for;
 use crate::cli::printer::Tone;
 use crate::cli::units::{bytes, files, millis};
-use crate::client::{ClientError, JobFilter};
-use crate::job::{JobId, Priority, Redirects};
+use crate::client::{ClientError, JobFilter, priority_name};
+use crate::job::{JobId, Redirects};
 
 /// Jobs asked for at once.
 const PAGE: u32 = 500;
@@ -37,7 +37,7 @@ impl Row for JobView {
         vec![
             short(self.id),
             self.state.name().to_owned(),
-            priority(self.priority).to_owned(),
+            priority_name(self.priority).to_owned(),
             done(&self.progress),
             bytes_total.map_or_else(|| "?".to_owned(), bytes),
             format!("{files_transferred}/{files_total}"),
@@ -51,7 +51,7 @@ impl Row for JobView {
         vec![
             self.id.to_string(),
             self.state.name().to_owned(),
-            priority(self.priority).to_owned(),
+            priority_name(self.priority).to_owned(),
             bytes_transferred.to_string(),
             bytes_total.map(|total| total.to_string()).unwrap_or_default(),
             files_transferred.to_string(),
@@ -89,15 +89,6 @@ fn why(job: &JobView) -> String {
     }
 }
 
-pub(super) const fn priority(priority: Priority) -> &'static str {
-    match priority {
-        Priority::Foreground => "foreground",
-        Priority::High => "high",
-        Priority::Normal => "normal",
-        Priority::Low => "low",
-    }
-}
-
 const fn redirects(redirects: Redirects) -> &'static str {
     match redirects {
         Redirects::Allow => "allow",
@@ -114,25 +105,17 @@ pub(super) async fn list(session: &Session<'_>, arguments: &ListArguments) -> Re
         label: arguments.label.clone(),
         limit: Some(PAGE),
     };
+    let mut listing = Listing::new(session.format, &COLUMNS, session.printer);
     let mut cursor = None;
-    let mut all = Vec::new();
     loop {
         let page = session.client.jobs(&filter, cursor.as_deref()).await?;
-        match session.format {
-            // Its widths are known once everything is.
-            Format::Table => all.extend(page.jobs),
-            Format::Tsv | Format::Json => table::print(session.format, &COLUMNS, &page.jobs, session.printer),
-        }
+        listing.page(page.jobs);
         cursor = page.next_cursor;
         if cursor.is_none() {
             break;
         }
     }
-    match (session.format, all.is_empty()) {
-        (Format::Table, true) => session.printer.note(Tone::Dim, "there are no such jobs"),
-        (Format::Table, false) => table::print(session.format, &COLUMNS, &all, session.printer),
-        (Format::Tsv | Format::Json, _) => {}
-    }
+    listing.end("there are no such jobs");
     Ok(ExitCode::Success)
 }
 
@@ -165,7 +148,7 @@ fn pairs(job: &JobView) -> Vec<(&'static str, String)> {
             "progress",
             format!("{} of {size}, {files_transferred} of {}", bytes(bytes_transferred), files(files_total.into())),
         ),
-        ("priority", priority(job.priority).to_owned()),
+        ("priority", priority_name(job.priority).to_owned()),
         ("minimum retry delay", seconds(job.minimum_retry_delay)),
         ("no progress timeout", seconds(job.no_progress_timeout)),
         ("maximum download time", seconds(job.maximum_download_time)),

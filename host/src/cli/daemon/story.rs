@@ -1,9 +1,9 @@
 //! Events in sentences. Pure.
 
-use crate::cli::get::{Names, integrity, restart};
+use crate::cli::get::{Names, error_text, integrity, reason, restart};
 use crate::cli::printer::{Tone, one_line};
 use crate::cli::units::{bytes, files};
-use crate::job::{EventKind, FileIndex, JobError, JobState};
+use crate::job::{EventKind, JobState};
 
 /// What happened, as a sentence without a full stop, and how it is set off.
 pub(super) fn sentence(names: &Names, event: &EventKind) -> (Tone, String) {
@@ -12,14 +12,15 @@ pub(super) fn sentence(names: &Names, event: &EventKind) -> (Tone, String) {
         EventKind::JobModified { fields } => (Tone::Dim, format!("changed: {}", fields.join(", "))),
         EventKind::StateChanged { from, to } => (of_state(*to), state(*from, *to)),
         EventKind::FileTransferred { file, bytes: size, integrity: behind } => {
-            (Tone::Good, format!("{} is whole: {}, {}", name(names, *file), bytes(*size), integrity(*behind)))
+            (Tone::Good, format!("{} is whole: {}, {}", names.local(*file), bytes(*size), integrity(*behind)))
         }
-        EventKind::FileRestarted { file, reason, bytes_discarded } => {
-            let given_up =
-                if *bytes_discarded == 0 { String::new() } else { format!("; {} given up", bytes(*bytes_discarded)) };
-            (Tone::Warning, format!("{} began again from 0: {}{given_up}", name(names, *file), restart(*reason)))
+        EventKind::FileRestarted { file, reason, bytes_discarded } => (
+            Tone::Warning,
+            format!("{} began again from 0: {}", names.local(*file), restart(*reason, *bytes_discarded)),
+        ),
+        EventKind::AttemptFailed { error } => {
+            (Tone::Warning, format!("an attempt failed: {}", error_text(names, error)))
         }
-        EventKind::AttemptFailed { error } => (Tone::Warning, format!("an attempt failed: {}", failure(names, error))),
         EventKind::Recovered { policy, changes } => {
             (Tone::Good, format!("policy {policy} repaired the job: {}", changes.join("; ")))
         }
@@ -30,13 +31,13 @@ pub(super) fn sentence(names: &Names, event: &EventKind) -> (Tone, String) {
             ),
         ),
         EventKind::JobTransferred => (Tone::Good, "the last file is done; the job waits for complete".to_owned()),
-        EventKind::JobError { error } => (Tone::Bad, format!("the job stopped: {}", failure(names, error))),
+        EventKind::JobError { error } => (Tone::Bad, format!("the job stopped: {}", error_text(names, error))),
         EventKind::Acknowledged { files_published, partial } => {
             let some = if *partial { "; the others were not finished, and are dropped" } else { "" };
             (Tone::Good, format!("the job was completed: {} got their names{some}", files((*files_published).into())))
         }
         EventKind::PublicationFailed { error } => {
-            (Tone::Bad, format!("completing failed: {}; it can be called again", failure(names, error)))
+            (Tone::Bad, format!("completing failed: {}; it can be called again", error_text(names, error)))
         }
         EventKind::Cancelled { files_left } => {
             let left = match files_left {
@@ -46,12 +47,7 @@ pub(super) fn sentence(names: &Names, event: &EventKind) -> (Tone, String) {
             (Tone::Warning, format!("the job was cancelled{left}"))
         }
         EventKind::DecisionApplied { hook, policy, verdict, code, note, .. } => {
-            let why = match (code.is_empty(), note.is_empty()) {
-                (true, true) => String::new(),
-                (false, true) => format!(" ({code})"),
-                (true, false) => format!(" ({note})"),
-                (false, false) => format!(" ({code}: {note})"),
-            };
+            let why = reason(code, note);
             (Tone::Plain, format!("policy {policy} decided about {}: {verdict}{why}", about(hook)))
         }
         EventKind::PolicyFault { policy, fault, note, .. } => (
@@ -94,22 +90,6 @@ const fn of_state(to: JobState) -> Tone {
     }
 }
 
-fn name(names: &Names, file: FileIndex) -> String {
-    match names.get(file) {
-        Some(_) => names.local(file),
-        None => format!("file {file}"),
-    }
-}
-
-fn failure(names: &Names, error: &JobError) -> String {
-    let code = match error.http_status {
-        Some(status) => format!("http {status}"),
-        None => error.code.name().to_owned(),
-    };
-    let of = error.file.map(|file| format!("{}: ", name(names, file))).unwrap_or_default();
-    format!("{code}: {of}{}", error.description)
-}
-
 fn about(hook: &str) -> &str {
     match hook {
         "retry" => "the retry",
@@ -125,7 +105,7 @@ mod tests {
 
     use super::*;
     use crate::job::arbitrary;
-    use crate::job::{DecisionId, ErrorCode, ErrorContext, FailureClass, PolicyName};
+    use crate::job::{DecisionId, ErrorCode, ErrorContext, FailureClass, FileIndex, JobError, PolicyName};
     use proptest::prelude::*;
 
     fn none() -> Names {

@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use super::arguments::Format;
 use crate::api::wire::Time;
-use crate::cli::printer::{Printer, one_line};
+use crate::cli::printer::{Printer, Tone, one_line, shortened};
 
 /// A column of a list.
 #[derive(Debug, Clone, Copy)]
@@ -69,6 +69,38 @@ pub(super) fn print<R: Row>(format: Format, columns: &[Column], rows: &[R], prin
         Format::Table => printer.result(drawn(columns, rows.iter().map(Row::cells), Lines::One, width())),
         Format::Tsv => rows.iter().for_each(|row| printer.fields(&row.fields())),
         Format::Json => rows.iter().for_each(|row| printer.json(row.json())),
+    }
+}
+
+/// Rows that come page by page. Lines go out with their page; a table is drawn once all are there, for only then its widths are known.
+#[derive(Debug)]
+pub(super) struct Listing<'a, R> {
+    format: Format,
+    columns: &'a [Column],
+    printer: &'a Printer,
+    kept: Vec<R>,
+}
+
+impl<'a, R: Row> Listing<'a, R> {
+    pub(super) const fn new(format: Format, columns: &'a [Column], printer: &'a Printer) -> Self {
+        Self { format, columns, printer, kept: Vec::new() }
+    }
+
+    /// Takes a page.
+    pub(super) fn page(&mut self, rows: Vec<R>) {
+        match self.format {
+            Format::Table => self.kept.extend(rows),
+            Format::Tsv | Format::Json => print(self.format, self.columns, &rows, self.printer),
+        }
+    }
+
+    /// After the last page; `none` tells people that there was nothing on any.
+    pub(super) fn end(self, none: &str) {
+        match (self.format, self.kept.is_empty()) {
+            (Format::Table, true) => self.printer.note(Tone::Dim, none),
+            (Format::Table, false) => print(self.format, self.columns, &self.kept, self.printer),
+            (Format::Tsv | Format::Json, _) => {}
+        }
     }
 }
 
@@ -150,16 +182,6 @@ impl Fit {
             }
         }
     }
-}
-
-/// A cell with its end, which is what tells names apart.
-fn shortened(cell: &str, cell_max: usize) -> String {
-    let mut rest = cell.chars();
-    let mut text = cell.to_owned();
-    while console::measure_text_width(&text) > cell_max && rest.next().is_some() {
-        text = format!("…{}", rest.as_str());
-    }
-    text
 }
 
 fn drawn(columns: &[Column], rows: impl Iterator<Item = Vec<String>>, lines: Lines, width: u16) -> String {

@@ -34,7 +34,7 @@ pub(crate) use self::settings::{Output, SettingsError, Surroundings, files as re
 pub(crate) use self::signals::Signals;
 pub(crate) use self::take_up::finished;
 pub(crate) use self::view::{FILE_BARS_MAX, Onlooker, Possible, failure_line, of as view_of};
-pub(crate) use self::words::{Names, integrity, restart, waiting_for};
+pub(crate) use self::words::{Names, error as error_text, integrity, reason, restart, waiting_for};
 use super::arguments::GetArguments;
 use super::exit_code::ExitCode;
 use super::failure::Failure;

@@ -177,26 +177,17 @@ fn line(names: &Names, event: &EventKind, detail: Detail) -> Option<(Tone, Strin
             let text = format!("{}: whole, {}, {}", names.local(*file), bytes(*size), self::integrity(*integrity));
             (Tone::Plain, text)
         }
-        EventKind::FileRestarted { file, reason, bytes_discarded } => {
-            let given_up = match bytes_discarded {
-                0 => String::new(),
-                count => format!("; {} given up", bytes(*count)),
-            };
-            (Tone::Warning, format!("{}: begins again from 0: {}{given_up}", names.local(*file), restart(*reason)))
-        }
+        EventKind::FileRestarted { file, reason, bytes_discarded } => (
+            Tone::Warning,
+            format!("{}: begins again from 0: {}", names.local(*file), restart(*reason, *bytes_discarded)),
+        ),
         EventKind::DecisionApplied { hook, policy, verdict, code, note, .. } => {
             // What the default does about what is final is nothing; admissions are the rule, and a hold is seen as waiting.
             let is_default = policy.0 == BUILT_IN && (hook == Hook::Recovery.name() || code == "fatal_error");
             if is_default || (hook == Hook::NetworkCost.name() && detail == Detail::Trouble) {
                 return None;
             }
-            let why = match (code.is_empty(), note.is_empty()) {
-                (true, true) => String::new(),
-                (false, true) => format!(" ({code})"),
-                (true, false) => format!(" ({note})"),
-                (false, false) => format!(" ({code}: {note})"),
-            };
-            (Tone::Plain, format!("policy {policy}: {verdict}{why}"))
+            (Tone::Plain, format!("policy {policy}: {verdict}{}", reason(code, note)))
         }
         EventKind::Recovered { policy, changes } => {
             (Tone::Good, format!("policy {policy} repaired the job: {}", changes.join("; ")))
@@ -249,9 +240,19 @@ pub(crate) const fn integrity(integrity: Integrity) -> &'static str {
     }
 }
 
-/// Why a file began again from 0.
-pub(crate) const fn restart(reason: RestartReason) -> &'static str {
-    match reason {
+/// What a policy says of its decision, behind the decision.
+pub(crate) fn reason(code: &str, note: &str) -> String {
+    match (code.is_empty(), note.is_empty()) {
+        (true, true) => String::new(),
+        (false, true) => format!(" ({code})"),
+        (true, false) => format!(" ({note})"),
+        (false, false) => format!(" ({code}: {note})"),
+    }
+}
+
+/// Why a file began again from 0, and what that cost.
+pub(crate) fn restart(reason: RestartReason, bytes_discarded: u64) -> String {
+    let why = match reason {
         RestartReason::RemoteFileChanged => "the origin has another version now",
         RestartReason::NoValidator => "the origin gives nothing by which to know the version again",
         RestartReason::RangeIgnored => "the origin answered the request for the rest with something else",
@@ -259,17 +260,21 @@ pub(crate) const fn restart(reason: RestartReason) -> &'static str {
         RestartReason::DigestMismatch => "the bytes were not those of the digest",
         RestartReason::Repointed => "it has another address now, and nothing proves that the bytes are the same",
         RestartReason::Requested => "as requested",
+    };
+    match bytes_discarded {
+        0 => why.to_owned(),
+        count => format!("{why}; {} given up", bytes(count)),
     }
 }
 
-/// An error in one line: code, file, description.
+/// An error in one line: code, file, description. A single file need not be named.
 pub(crate) fn error(names: &Names, error: &JobError) -> String {
     let code = match error.http_status {
         Some(status) => format!("http {status}"),
         None => error.code.name().to_owned(),
     };
     let file = match error.file {
-        Some(file) if names.count() > 1 => format!("{}: ", names.local(file)),
+        Some(file) if names.count() != 1 => format!("{}: ", names.local(file)),
         _ => String::new(),
     };
     one_line(&format!("{code}: {file}{}", error.description))

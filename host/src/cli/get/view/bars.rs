@@ -12,7 +12,7 @@ use crate::cli::exit_code::ExitCode;
 use crate::cli::get::progress::{ActiveFile, Progress};
 use crate::cli::get::rate::Rate;
 use crate::cli::get::words::{self, Detail, Names, Story};
-use crate::cli::printer::{Printer, Tone};
+use crate::cli::printer::{Printer, Tone, shortened};
 use crate::cli::units::{bytes, files};
 use crate::clock::Now;
 use crate::host::NumberedEvent;
@@ -224,16 +224,6 @@ fn line(columns: Columns, name: &str, part: Part, message: &str, now: Now) -> St
     format!("{name}{padding} [{full}{empty}] {:>3} %  {message}", share(100))
 }
 
-/// The name in so many columns: its end is what tells names apart.
-fn shortened(name: &str, columns: usize) -> String {
-    let mut rest = name.chars();
-    let mut text = name.to_owned();
-    while console::measure_text_width(&text) > columns && rest.next().is_some() {
-        text = format!("…{}", rest.as_str());
-    }
-    text
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -287,12 +277,5 @@ mod tests {
             let text = line(Columns::of(terminal), "1234 of 5678 files", half, message, at(0));
             assert!(console::measure_text_width(&text) <= usize::from(terminal), "{text}");
         }
-    }
-
-    #[test]
-    fn long_names_keep_their_end() {
-        assert_eq!(shortened("abcdef", 6), "abcdef");
-        assert_eq!(shortened("abcdefg", 6), "…cdefg");
-        assert!(console::measure_text_width(&shortened(&"漢".repeat(30), 12)) <= 12);
     }
 }
