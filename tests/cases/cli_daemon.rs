@@ -131,6 +131,7 @@ fn json_of_a_watch_tells_events_progress_and_the_job() {
     );
     let of = |kind: &str| lines.iter().filter(|line| line["type"] == kind).count();
     assert!(of("event") > 2 && of("progress") > 0 && of("job") == 1, "{finished}");
+    assert!(lines.iter().any(|line| line["active"][0]["file"] == 0), "the file that was moved: {finished}");
     let last = lines.last().unwrap();
     assert_eq!((&last["type"], &last["state"]), (&"job".into(), &"transferred".into()), "{finished}");
     let kinds: Vec<_> = lines.iter().filter_map(|line| line["kind"].as_str()).collect();

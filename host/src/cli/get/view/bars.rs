@@ -1,6 +1,5 @@
 //! Bars on a terminal: one for each file that is being moved, and one for all with rate and time left. Trouble is told above them.
 
-use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -58,7 +57,8 @@ pub(super) struct Bars<'a> {
     state_dir: PathBuf,
     rate: Rate,
     total: ProgressBar,
-    files: BTreeMap<FileIndex, ProgressBar>,
+    /// From the top. Which file one shows changes as files end: a bar that came and went with each would flicker where they are small.
+    files: Vec<ProgressBar>,
     /// Counts the files that are being moved and have no bar, while there are any.
     others: Option<ProgressBar>,
 }
@@ -67,7 +67,7 @@ impl<'a> Bars<'a> {
     pub(super) fn new(printer: &'a Printer, names: Names) -> Self {
         let total = printer.bars().add(bar());
         let story = Story::new(names, Detail::Trouble);
-        let (state_dir, rate, files) = (PathBuf::new(), Rate::default(), BTreeMap::new());
+        let (state_dir, rate, files) = (PathBuf::new(), Rate::default(), Vec::new());
         Self { printer, story, state_dir, rate, total, files, others: None }
     }
 
@@ -75,25 +75,19 @@ impl<'a> Bars<'a> {
     fn draw_files(&mut self, active: &[ActiveFile], rows: usize, columns: Columns, now: Now) {
         let names = self.story.names();
         let (shown, others) = if names.count() == 1 { (&[][..], 0) } else { with_bars(active, rows) };
-        self.files.retain(|file, bar| {
-            let stays = shown.iter().any(|active| active.file == *file);
-            if !stays {
-                take_away(self.printer, bar);
-            }
-            stays
-        });
+        let printer = self.printer;
+        self.files.drain(shown.len().min(self.files.len())..).for_each(|bar| take_away(printer, &bar));
         if others == 0 {
-            self.others.take().iter().for_each(|bar| take_away(self.printer, bar));
+            self.others.take().iter().for_each(|bar| take_away(printer, bar));
         } else {
-            let new = || self.printer.bars().insert_before(&self.total, bar());
+            let new = || printer.bars().insert_before(&self.total, bar());
             self.others.get_or_insert_with(new).set_message(format!("and {others} more"));
         }
-        for active in shown {
+        let below = self.others.as_ref().unwrap_or(&self.total);
+        self.files.resize_with(shown.len(), || printer.bars().insert_before(below, bar()));
+        for (bar, active) in self.files.iter().zip(shown) {
             let part = Part { done: active.bytes_transferred, total: active.bytes_total };
-            let text = line(columns, &names.local(active.file), part, &size(part), now);
-            let below = self.others.as_ref().unwrap_or(&self.total);
-            let new = || self.printer.bars().insert_before(below, bar());
-            self.files.entry(active.file).or_insert_with(new).set_message(text);
+            bar.set_message(line(columns, &names.local(active.file), part, &size(part), now));
         }
     }
 
@@ -102,7 +96,7 @@ impl<'a> Bars<'a> {
         let names = self.story.names();
         let name = match names.count() {
             1 => names.local(FileIndex(0)),
-            count => format!("{} of {}", progress.files_transferred, files(count as u64)),
+            count => counted(progress.files_transferred, count, columns.name),
         };
         let part = match progress.bytes_total {
             // Sizes come with the files one after the other: until all are known, files are counted instead.
@@ -153,8 +147,7 @@ impl Onlooker for Bars<'_> {
     }
 
     fn clear(&mut self) {
-        let files = std::mem::take(&mut self.files).into_values();
-        for bar in files.chain(self.others.take()) {
+        for bar in std::mem::take(&mut self.files).into_iter().chain(self.others.take()) {
             take_away(self.printer, &bar);
         }
         take_away(self.printer, &self.total);
@@ -205,6 +198,12 @@ fn size(part: Part) -> String {
         Some(total) => format!("{} / {}", bytes(part.done), bytes(total)),
         None => bytes(part.done),
     }
+}
+
+/// How many of the files are whole, in so many columns if it can be.
+fn counted(whole: u32, count: usize, columns: usize) -> String {
+    let text = format!("{whole} of {}", files(count as u64));
+    if console::measure_text_width(&text) <= columns { text } else { format!("{whole}/{count}") }
 }
 
 /// Name, bar and percentage, and a message; a spinner where no size is known.
@@ -272,10 +271,11 @@ mod tests {
     #[test]
     fn common_terminals_show_the_whole_total() {
         for terminal in [80, 100, 120] {
-            let message = "123.4 MiB / 567.8 MiB  123.4 MiB/s, 12 min left";
+            let message = "12.3 MiB / 56.7 MiB  1.2 MiB/s, 5 min 57 s left";
             let half = Part { done: 1, total: Some(2) };
-            let text = line(Columns::of(terminal), "1234 of 5678 files", half, message, at(0));
-            assert!(console::measure_text_width(&text) <= usize::from(terminal), "{text}");
+            let columns = Columns::of(terminal);
+            let text = line(columns, &counted(1_234, 56_789, columns.name), half, message, at(0));
+            assert!(console::measure_text_width(&text) <= usize::from(terminal) && !text.contains('…'), "{text}");
         }
     }
 }

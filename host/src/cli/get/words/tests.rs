@@ -2,13 +2,16 @@ use super::*;
 use crate::clock::BootMillis;
 use crate::job::{DecisionId, ErrorCode, ErrorContext, FailureClass, LocalName, PolicyName, SafeUrl};
 
-fn names(count: u32) -> Names {
-    let file = |index| FileSpec {
+fn file(index: u32) -> FileSpec {
+    FileSpec {
         remote_name: SafeUrl::parse(&format!("http://h/{index}")).unwrap(),
         local_name: LocalName::new(PathBuf::from(format!("/work/dir/{index}"))).unwrap(),
         digest: None,
         ranges: Vec::new(),
-    };
+    }
+}
+
+fn names(count: u32) -> Names {
     Names::new(Arc::new((0..count).map(file).collect()), PathBuf::from("/work"))
 }
 
@@ -128,4 +131,20 @@ fn progress_tells_what_is_known() {
     assert_eq!(progress(&reading, &Rate::default()), "1.0 MiB, 1 of 3 files");
     reading.bytes_total = Some(0);
     assert_eq!(reading.percent(), Some(100));
+}
+
+#[test]
+fn names_are_learned_beyond_the_first_ones_and_the_oldest_make_room() {
+    let mut names = Names::of_first(vec![file(0)], 1, PathBuf::from("/work"));
+    names.recount(9_999);
+    assert_eq!((names.count(), names.knows(FileIndex(0)), names.knows(FileIndex(7))), (9_999, true, false));
+    names.learn(FileIndex(7), Some(file(7)));
+    assert_eq!(names.local(FileIndex(7)), "dir/7");
+    // What cannot be named is asked for once, and shown by its number.
+    names.learn(FileIndex(8), None);
+    assert_eq!((names.knows(FileIndex(8)), names.local(FileIndex(8))), (true, "file 8".to_owned()));
+    for number in 100..100 + u32::try_from(LEARNED_MAX).unwrap() {
+        names.learn(FileIndex(number), Some(file(number)));
+    }
+    assert!(!names.knows(FileIndex(7)) && names.knows(FileIndex(100)) && names.knows(FileIndex(0)));
 }
