@@ -103,8 +103,9 @@ pub(super) fn look(reader: &Reader, wanted: &Wanted, after: u64, limit: u32) -> 
 ///
 /// With `Accept: text/event-stream`, events as they are committed: first those after `Last-Event-ID` or `after`, then new ones, none
 /// missing and none twice; without either, new ones only. `id` is the event's number, `event` its kind, `data` the event as JSON.
-/// `progress` events have no id and are not in the journal; those of one job (`job`) have the files that are being moved. A reader that is too slow gets `cut_off` with `resume_after`, and the end;
-/// one that asks for what retention has removed gets `missed` with `missed_until` first. Otherwise a page of the journal as JSON.
+/// `progress` events have no id and are not in the journal; those of one job (`job`) have the files that are being moved. A reader that is
+/// too slow gets `cut_off` with `resume_after`, and the end; one that asks for what retention has removed gets `missed` with `missed_until`
+/// first. Otherwise a page of the journal as JSON.
 #[utoipa::path(get, path = "/v1/events", operation_id = "get_events", tag = "events",
     params(
         ("after" = Option<u64>, Query, description = "The number of the last event that the client has.", minimum = 0, maximum = 9007199254740991_u64),

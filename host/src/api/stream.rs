@@ -227,7 +227,7 @@ impl EventStream {
             let is_wanted = labels.iter().all(|label| record.labels.contains(label));
             if is_wanted && (snapshot.state.is_running() || pace.knows(record.id)) {
                 let own = Duration::from_millis(record.properties.minimum_notification_interval_ms);
-                // One job has 64 of them at most; those of all jobs would be megabytes at once.
+                // One job has some hundreds of them at most; those of all jobs would be megabytes at once.
                 let active = if self.wanted.events.job.is_some() { active_files(snapshot) } else { Vec::new() };
                 let progress = live_progress(snapshot);
                 wanted.push((ProgressEvent { job: record.id, state: snapshot.state, progress, active }, own));

@@ -177,7 +177,9 @@ impl<'a> Screen<'a> {
         if let Some(names) = self.view.as_mut().and_then(|view| view.names_mut()) {
             names.recount(reading.numbers.files_total);
             let shown = reading.active.len().min(FILE_BARS_MAX);
-            names::learn(session, job, names, &reading.active[..shown]).await;
+            // A daemon that takes its time holds up neither the screen nor a signal: the rest is asked for at the next reading.
+            let learned = names::learn(session, job, names, &reading.active[..shown]);
+            let _all = tokio::time::timeout(PACE, learned).await;
         }
     }
 
