@@ -35,7 +35,7 @@ pub struct EventFilter {
     pub kinds: Vec<String>,
     /// Of jobs with this label of this value only.
     pub label: Option<(String, String)>,
-    /// Progress of running jobs as well, at most so often for each, whatever its own `minimum_notification_interval`.
+    /// Progress of running jobs as well, at most so often for each; with 0 at each job's own `minimum_notification_interval`.
     pub progress: Option<Duration>,
 }
 
@@ -54,8 +54,8 @@ impl EventFilter {
             // A filter on kinds is one on progress, too.
             .query("kind", progress.filter(|_| !kinds.is_empty()).map(|_| "progress"))
             .query("label", label.as_ref().map(|(name, value)| format!("{name}={value}")))
-            // The daemon tells progress unless it is asked not to.
-            .query("progress", Some(progress.map_or(0, |pace| pace.as_millis().max(1))))
+            // The daemon tells progress unless it is asked not to, at the pace of each job unless it is asked for another.
+            .query("progress", progress.map_or(Some(0), |pace| Some(pace.as_millis()).filter(|millis| *millis > 0)))
     }
 }
 

@@ -269,6 +269,20 @@ async fn a_reader_that_is_cut_off_is_told_where_and_goes_on_from_there() {
 }
 
 #[tokio::test]
+async fn progress_is_asked_for_at_a_pace_at_each_jobs_own_or_not_at_all() {
+    let paces = [(None, "progress=0"), (Some(Duration::ZERO), ""), (Some(Duration::from_secs(1)), "progress=1000")];
+    for (progress, asked) in paces {
+        let peer = Peer::saying([format!("{EVENTS}{}", event(1))]);
+        let filter = EventFilter { progress, ..EventFilter::default() };
+        let mut stream = peer.client().events(filter, EventStart::After(0)).await.unwrap();
+        assert_eq!(numbers(&mut stream, 1).await, [1]);
+        let request = peer.requests().await.remove(0);
+        let target = request.split(' ').nth(1).unwrap();
+        assert_eq!(target.trim_start_matches("/v1/events").trim_start_matches('?'), asked);
+    }
+}
+
+#[tokio::test]
 async fn a_stream_ends_with_its_first_error() {
     let endless = format!("{EVENTS}data: {}", "x".repeat(2 << 20));
     let nonsense = format!("{EVENTS}data: {{\n\n");
