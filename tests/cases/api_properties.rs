@@ -63,6 +63,15 @@ fn every_property_has_its_limits_and_a_refused_change_changes_nothing() {
     let allowed = [
         ("display_name", vec![json!(""), json!(text(256))]),
         ("description", vec![json!(""), json!(text(1_024))]),
+        ("priority", vec![json!("foreground"), json!("high"), json!("normal"), json!("low")]),
+        ("minimum_retry_delay", vec![json!(0), json!(315_360_000)]),
+        ("no_progress_timeout", vec![json!(0), json!(315_360_000)]),
+        ("maximum_download_time", vec![json!(0), json!(315_360_000)]),
+        ("parallel_files", vec![json!(1), json!(64)]),
+        ("cost_flags", vec![json!("not_roaming"), json!("unrestricted"), json!("0x80000001")]),
+        ("auto_complete", vec![json!(true), json!(false)]),
+        ("overwrite", vec![json!(true), json!(false)]),
+        ("labels", vec![json!({}), json!({ "n".repeat(64): "v".repeat(1_024) })]),
         ("minimum_notification_interval", vec![json!(0), json!(315_360_000)]),
         ("notify_flags", vec![json!([]), json!(all)]),
         ("maximum_download_size", vec![json!(1), json!(u64::MAX)]),
@@ -87,6 +96,17 @@ fn every_property_has_its_limits_and_a_refused_change_changes_nothing() {
     let wrong = [
         ("display_name", json!(text(257)), too_long),
         ("description", json!(text(1_025)), too_long),
+        ("priority", json!("urgent"), invalid),
+        ("minimum_retry_delay", json!(-1), invalid),
+        ("no_progress_timeout", json!(315_360_001), invalid),
+        ("maximum_download_time", json!("1d"), invalid),
+        ("parallel_files", json!(0), invalid),
+        ("parallel_files", json!(65), invalid),
+        ("cost_flags", json!("cheap"), invalid),
+        ("auto_complete", json!("yes"), invalid),
+        ("overwrite", json!(0), invalid),
+        ("labels", json!({ "n".repeat(65): "v" }), invalid),
+        ("labels", json!({ "n": "v".repeat(1_025) }), invalid),
         ("minimum_notification_interval", json!(-0.001), invalid),
         ("minimum_notification_interval", json!(315_360_001), invalid),
         ("notify_flags", json!(["nobody"]), invalid),
@@ -101,7 +121,8 @@ fn every_property_has_its_limits_and_a_refused_change_changes_nothing() {
         ("headers_write_only", json!(false), invalid),
     ];
     for (name, value, (code, number)) in wrong {
-        let change = json!({ "priority": "low", "parallel_files": 9, name: value });
+        let mut change = json!({ "display_name": "changed", "priority": "high", "parallel_files": 9 });
+        change[name] = value.clone();
         let answer = refused(&daemon, &job, &change, 422, code, number);
         assert!(answer.fields()[0].starts_with(&format!("/{name}")), "{name}: {answer:?}");
         // The same at creation, where false is the default and no change.
@@ -187,6 +208,17 @@ fn a_job_of_dynamic_content_is_of_the_foreground_and_has_no_ranges() {
     assert_eq!(patch(&daemon, &job, &json!({ "priority": "foreground" })).status, 200);
     assert_eq!(daemon.call("POST", &format!("{job}/resume"), &[], None).status, 200);
     daemon.call("POST", &format!("{job}/suspend"), &[], None);
+    // Nor does it become so with a file that has ranges, whether or not the client says which version it saw.
+    let other = daemon.create(&json!({ "type": "download", "files": [file("c"), with_ranges] }));
+    let number = Some("0x80200072");
+    let change = json!({ "description": "dynamic", "dynamic_content": true });
+    refused(&daemon, &other, &change, 409, "unsupported_job_configuration", number);
+    let tag = daemon.get(&other).header("etag").unwrap().to_owned();
+    unsupported(&daemon.call("PATCH", &other, &[("If-Match", &tag)], Some(&change)));
+    let whole = daemon.create(&json!({ "type": "download", "files": [file("d")] }));
+    let tag = daemon.get(&whole).header("etag").unwrap().to_owned();
+    assert_eq!(daemon.call("PATCH", &whole, &[("If-Match", &tag)], Some(&change)).status, 200);
+    assert_eq!(daemon.call("PATCH", &whole, &[("If-Match", &tag)], Some(&change)).problem().0, 412);
     // Once resumed, it stays there.
     let number = Some("0x80200072");
     refused(&daemon, &job, &json!({ "priority": "high" }), 409, "unsupported_job_configuration", number);

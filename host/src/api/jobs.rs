@@ -1,5 +1,7 @@
 //! Jobs: create, get, change.
 
+use std::sync::Arc;
+
 use axum::extract::State;
 use axum::response::Response;
 use http::{HeaderMap, HeaderValue, StatusCode, header};
@@ -13,14 +15,14 @@ use super::error::Refusal;
 use super::extract::{JobPath, Json};
 use super::poll::View;
 use super::state::App;
-use super::steer::steer;
+use super::steer::{command, steer};
 use super::views::Reported;
 use super::wire::{FieldProblem, JobPatch, JobView, NewJob};
 use super::{intake, list};
 use crate::clock::Now;
 use crate::host::{Created, JobSnapshot};
-use crate::job::{IdempotencyKey, JobId, JobRecord, PolicyName, Sha256, Transition};
-use crate::scheduler::{Begin, Command};
+use crate::job::{IdempotencyKey, JobChanges, JobId, JobRecord, PolicyName, Sha256, Transition};
+use crate::scheduler::{Begin, Command, CommandError, Reply};
 
 pub(super) fn routes() -> OpenApiRouter<App> {
     OpenApiRouter::new().routes(routes!(create)).routes(list::route()).routes(routes!(get, change))
@@ -139,11 +141,44 @@ async fn change(
 ) -> Result<Response, Refusal> {
     let changes = Box::new(intake::changes(request.value)?);
     let expected = if headers.contains_key(header::IF_MATCH) { expected(&app, id, &headers).await? } else { None };
+    if changes.dynamic_content == Some(true) {
+        let reply = become_dynamic(&app, id, changes, expected).await?;
+        return Ok(represent(app.host.job(id).as_ref(), &reply.into_job()).response(&HeaderMap::new()));
+    }
     steer(&app, id, Transition::Suspended, Command::Modify { job: id, changes, expected }).await
 }
 
+/// Changes a job that is to be of dynamic content, unless a file of it has ranges. Only the store knows the files: the job is looked at there, and
+/// the change is made only if it is still that job.
+async fn become_dynamic(
+    app: &App,
+    id: JobId,
+    changes: Box<JobChanges>,
+    expected: Option<Arc<JobRecord>>,
+) -> Result<Reply, Refusal> {
+    /// A job that may still become so moves only when a client does something to it.
+    const TRIES: u32 = 5;
+    let mut tries = TRIES;
+    loop {
+        tries -= 1;
+        let seen = match &expected {
+            Some(expected) => Some(Arc::clone(expected)),
+            // One that was resumed is refused for that, however it moves meanwhile.
+            None => app.host.job(id).map(|snapshot| snapshot.record).filter(|record| !record.resumed),
+        };
+        if seen.is_some() && app.read(move |reader| reader.has_ranges(id)).await? {
+            return Err(CommandError::dynamic_ranges(id).into());
+        }
+        let wanted = Command::Modify { job: id, changes: changes.clone(), expected: seen };
+        match command(app, id, Transition::Suspended, wanted).await {
+            Err(refusal) if refusal == Refusal::precondition_failed(id) && expected.is_none() && tries > 0 => {}
+            result => return result,
+        }
+    }
+}
+
 /// The record of the job that the client saw: the core compares it once more, when it makes the change.
-async fn expected(app: &App, id: JobId, headers: &HeaderMap) -> Result<Option<std::sync::Arc<JobRecord>>, Refusal> {
+async fn expected(app: &App, id: JobId, headers: &HeaderMap) -> Result<Option<Arc<JobRecord>>, Refusal> {
     let (tagged, record) = match app.host.job(id) {
         Some(snapshot) => (Tagged::of(&Reported::from(&snapshot).job()), Some(snapshot.record)),
         None => (View::Job.of(app, id).await?, None),

@@ -443,6 +443,13 @@ pub struct WaitingOn {
     pub error: Option<ErrorCode>,
 }
 
+impl CommandError {
+    /// What an origin makes anew for each request has no part that could be asked for (bits.md 2.6).
+    pub(crate) const fn dynamic_ranges(job: JobId) -> Self {
+        Self::Unsupported { job, what: "files of dynamic content have no ranges" }
+    }
+}
+
 impl From<PropertyError> for CommandError {
     fn from(error: PropertyError) -> Self {
         Self::Change(error.into())

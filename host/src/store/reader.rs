@@ -115,6 +115,11 @@ impl Reader {
         self.read(|connection| response::get(connection, job, file))
     }
 
+    /// Whether any file of a job has ranges. Looks at all of them, if none has.
+    pub fn has_ranges(&self, job: JobId) -> std::result::Result<bool, StoreError> {
+        self.read(|connection| file::any_ranged(connection, job))
+    }
+
     /// At most `limit` files that are not finished, after file `after` or from the first on, in their order.
     pub fn unfinished_files(
         &self,

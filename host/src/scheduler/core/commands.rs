@@ -11,9 +11,6 @@ use crate::job::{
     JobRecord, JobSpec, JobState, RequestHeaders, SafeUrl, Transition,
 };
 
-/// What an origin makes anew for each request has no part that could be asked for (bits.md 2.6).
-const DYNAMIC_RANGES: &str = "files of dynamic content have no ranges";
-
 impl Core {
     pub(super) fn command(&mut self, request: RequestId, command: Command) {
         let id = match &command {
@@ -147,7 +144,7 @@ impl Board {
         limits.admit_job(self.jobs_of_owners.get(&spec.owner).copied().unwrap_or(0), all)?;
         limits.admit_files(0, files)?;
         if spec.properties.dynamic_content && files.iter().any(|file| !file.ranges.is_empty()) {
-            return Err(CommandError::Unsupported { job, what: DYNAMIC_RANGES });
+            return Err(CommandError::dynamic_ranges(job));
         }
         match begin == Begin::Resumed && !spec.properties.can_run() {
             true => Err(ChangeError::DynamicNeedsForeground.into()),
@@ -174,7 +171,7 @@ impl Board {
             return self.reply(request, Err(limit.into()));
         }
         if job.record.properties.dynamic_content && files.iter().any(|file| !file.ranges.is_empty()) {
-            let error = CommandError::Unsupported { job: job.record.id, what: DYNAMIC_RANGES };
+            let error = CommandError::dynamic_ranges(job.record.id);
             return self.reply(request, Err(error));
         }
         let added = u32::try_from(files.len()).expect("the limit of files is below that");

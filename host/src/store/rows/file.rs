@@ -104,6 +104,7 @@ const SELECT_WITHHELD: &str = concat!(
     include_str!("../sql/file_select.sql"),
     "INDEXED BY file_headers_withheld WHERE job_id = ?1 AND headers_withheld = 1 ORDER BY file_index"
 );
+const SELECT_RANGED: &str = "SELECT EXISTS (SELECT 1 FROM file WHERE job_id = ?1 AND ranges IS NOT NULL)";
 const SELECT_PREFIX: &str = concat!(
     include_str!("../sql/file_select.sql"),
     "WHERE job_id = ?1 AND file_index >= ?2 AND substr(remote_name, 1, length(?4)) = ?4 ORDER BY file_index LIMIT ?3"
@@ -215,6 +216,11 @@ pub(crate) fn get(connection: &Connection, job: JobId, index: FileIndex) -> Resu
     let mut statement = connection.prepare_cached(SELECT_ONE)?;
     let found = statement.query_row(params![job.0.as_bytes(), index.0], |row| Ok(from_row(row))).optional()?;
     Ok(found.transpose()?)
+}
+
+/// Whether any file of a job has ranges.
+pub(crate) fn any_ranged(connection: &Connection, job: JobId) -> Result<bool> {
+    Ok(connection.prepare_cached(SELECT_RANGED)?.query_row([job.0.as_bytes()], |row| row.get(0))?)
 }
 
 /// At most `count` files from `first` on.

@@ -53,6 +53,19 @@ fn files_are_found_by_how_far_they_are() {
 }
 
 #[test]
+fn a_file_with_ranges_is_found_among_others() {
+    let fixture = Fixture::new();
+    let [whole, ranged] = [a_job(), a_job()];
+    let mut files = some_files(3);
+    fixture.commit(insert(&whole, files.clone())).unwrap();
+    files[2].ranges = vec![crate::job::FileRange { offset: 5, length: None }];
+    fixture.commit(insert(&ranged, files)).unwrap();
+    let reader = fixture.store.reader().unwrap();
+    let found = [whole.id, ranged.id, JobId::generate()].map(|job| reader.has_ranges(job).unwrap());
+    assert_eq!(found, [false, true, false]);
+}
+
+#[test]
 fn a_prefix_is_replaced_where_it_stands_and_where_a_remote_name_results() {
     let fixture = Fixture::new();
     let job = a_job();
