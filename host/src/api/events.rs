@@ -86,17 +86,18 @@ pub(super) struct Looked {
     pub(super) missed_until: Option<u64>,
 }
 
-/// Looks through the journal after a number. Blocks on the disk.
+/// Looks through the journal after a number, at one moment: retention may remove events at any other. Blocks on the disk.
 pub(super) fn look(reader: &Reader, wanted: &Wanted, after: u64, limit: u32) -> Result<Looked, StoreError> {
-    // Before the page: what is removed meanwhile is then told as missed at the next look, and never silently left out.
-    let end = reader.last_event_number()?;
-    let page = match wanted.journal {
-        Some(Journal) => reader.events_filtered(after, limit, &wanted.events)?,
-        None => FilteredEvents { events: Vec::new(), last_number: after.max(end) },
-    };
-    let first = reader.first_event_number()?;
-    let missed_until = (first > after.saturating_add(1)).then(|| first - 1);
-    Ok(Looked { page, end, missed_until })
+    reader.at_once(|reader| {
+        let end = reader.last_event_number()?;
+        let page = match wanted.journal {
+            Some(Journal) => reader.events_filtered(after, limit, &wanted.events)?,
+            None => FilteredEvents { events: Vec::new(), last_number: after.max(end) },
+        };
+        let first = reader.first_event_number()?;
+        let missed_until = (first > after.saturating_add(1)).then(|| first - 1);
+        Ok(Looked { page, end, missed_until })
+    })
 }
 
 /// Follow or read the journal

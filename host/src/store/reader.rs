@@ -84,6 +84,22 @@ impl Reader {
         read(&self.connection).map_err(|problem: Problem| problem.at("read", &self.database))
     }
 
+    /// Several reads of the store as it is at one moment: what is committed meanwhile is in none of them.
+    ///
+    /// # Errors
+    /// Those of `read`, or if the store cannot be read.
+    pub fn at_once<T>(
+        &self,
+        read: impl FnOnce(&Self) -> std::result::Result<T, StoreError>,
+    ) -> std::result::Result<T, StoreError> {
+        // Unchecked: nothing else begins a transaction on a reader. Dropped, it is rolled back, and nothing was changed.
+        let moment = self.connection.unchecked_transaction();
+        let moment = moment.map_err(|error| Problem::from(error).at("read", &self.database))?;
+        let result = read(self);
+        drop(moment);
+        result
+    }
+
     /// The id in the names of this store's part files.
     #[must_use]
     pub const fn store_id(&self) -> StoreId {

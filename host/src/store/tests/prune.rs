@@ -140,3 +140,24 @@ fn events_are_shown_by_job_kind_and_label_in_pages_that_move_on() {
         [1_000, 1_002]
     );
 }
+
+#[test]
+fn what_is_read_at_once_is_of_one_moment() {
+    let fixture = Fixture::new();
+    let job = a_job();
+    fixture.commit(insert(&job, Vec::new())).unwrap();
+    let reader = fixture.store.reader().unwrap();
+    let read = |reader: &crate::store::Reader| Ok((reader.first_event_number()?, reader.events(0, 9, None)?.len()));
+    let before = read(&reader).unwrap();
+    let (first, second) = reader
+        .at_once(|reader| {
+            let first = read(reader)?;
+            // All events go, and a new one comes, while this reader looks on.
+            prune(&fixture.store, PruneLimits { events_max: 0, ..KEEP_ALL });
+            fixture.commit(vec![journal(job.id, EventKind::JobTransferred)]).unwrap();
+            Ok((first, read(reader)?))
+        })
+        .unwrap();
+    assert_eq!((first, second), (before, before));
+    assert_eq!(read(&reader).unwrap(), (before.1 as u64 + 1, 1), "the next moment");
+}
