@@ -6,6 +6,8 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use reqwest::header::{self, HeaderMap, HeaderName, HeaderValue};
 use reqwest::{Response, redirect};
@@ -175,7 +177,7 @@ pub(crate) fn basic_authorization(url: &SafeUrl) -> Option<HeaderValue> {
         return None;
     }
     let userinfo = format!("{}:{}", decoded(url.username()), decoded(url.password().unwrap_or_default()));
-    let mut value = HeaderValue::try_from(format!("Basic {}", base64(userinfo.as_bytes()))).ok()?;
+    let mut value = HeaderValue::try_from(format!("Basic {}", BASE64.encode(userinfo))).ok()?;
     value.set_sensitive(true);
     Some(value)
 }
@@ -199,20 +201,6 @@ fn decoded(percent_encoded: &str) -> String {
         }
     }
     String::from_utf8_lossy(&out).into_owned()
-}
-
-/// RFC 4648 section 4.
-fn base64(bytes: &[u8]) -> String {
-    const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    let mut text = String::with_capacity(bytes.len().div_ceil(3) * 4);
-    for group in bytes.chunks(3) {
-        let bits = group.iter().fold(0u32, |bits, byte| bits << 8 | u32::from(*byte)) << (8 * (3 - group.len()));
-        for digit in 0..4 {
-            let index = bits >> (18 - 6 * digit) & 63;
-            text.push(if digit <= group.len() { DIGITS[index as usize] as char } else { '=' });
-        }
-    }
-    text
 }
 
 #[cfg(test)]

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
 use reqwest::header::{self, HeaderMap, HeaderName};
 
 use super::content_range::{ContentRange, digits};
@@ -138,31 +140,7 @@ fn repr_digest(headers: &HeaderMap) -> Option<Sha256> {
     if found.next().is_some() {
         return None;
     }
-    base64_digest(base64).map(Sha256)
-}
-
-/// 32 bytes in base64 (RFC 4648 section 4): 43 digits and one `=`.
-fn base64_digest(text: &str) -> Option<[u8; 32]> {
-    let digits = text.strip_suffix('=').filter(|digits| digits.len() == 43)?;
-    let mut bytes = Vec::with_capacity(33);
-    let (mut bits, mut width) = (0u32, 0);
-    for digit in digits.bytes() {
-        let value = match digit {
-            b'A'..=b'Z' => digit - b'A',
-            b'a'..=b'z' => digit - b'a' + 26,
-            b'0'..=b'9' => digit - b'0' + 52,
-            b'+' => 62,
-            b'/' => 63,
-            _ => return None,
-        };
-        bits = bits << 6 | u32::from(value);
-        width += 6;
-        if width >= 8 {
-            width -= 8;
-            bytes.push((bits >> width & 0xff) as u8);
-        }
-    }
-    bytes.try_into().ok()
+    BASE64.decode(base64).ok()?.try_into().ok().map(Sha256)
 }
 
 #[cfg(test)]
