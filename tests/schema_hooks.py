@@ -34,6 +34,7 @@ counter = itertools.count()
 # Every second request gets a job that is there; the others keep an id that nobody has.
 turn = itertools.cycle([True, False])
 lock = threading.Lock()
+webhooks = threading.Lock()
 
 
 def ask(method, path, body=None):
@@ -73,6 +74,34 @@ def fit(body):
             file["ranges"] = [{**part, "length": None}] if part["offset"] + (part.get("length") or 1) >= 1 << 64 else [part]
 
 
+def new_webhook():
+    """A webhook that wants tests only: disabled, and where nobody listens. The one before goes, for their number is limited."""
+    for webhook in ask("GET", "/v1/webhooks")[0]["webhooks"]:
+        try:
+            request = urllib.request.Request(os.environ["SCHEMA_URL"] + f"/v1/webhooks/{webhook['id']}", method="DELETE")
+            urllib.request.urlopen(request, timeout=10).close()
+        except urllib.error.HTTPError as error:
+            # Another worker was faster.
+            assert error.code == 404, error
+    return ask("POST", "/v1/webhooks", {"url": "http://127.0.0.1:1/hook", "kinds": ["cancelled"]})[0]
+
+
+def failed_delivery():
+    """A webhook with a delivery that waits, and the number of its event."""
+    webhook = new_webhook()
+    job, _ = new_job()
+    ask("POST", f"/v1/jobs/{job['id']}/cancel")
+    deadline = time.monotonic() + 10
+    while True:
+        page = ask("GET", f"/v1/webhooks/{webhook['id']}/deliveries?state=pending")[0]
+        for delivery in page["deliveries"]:
+            # Once it has failed it is not delivered meanwhile.
+            if delivery["attempts"]:
+                return webhook, delivery["event"]["number"]
+        assert time.monotonic() < deadline, "an event that nobody takes does not wait"
+        time.sleep(0.05)
+
+
 def is_id(text):
     try:
         return str(uuid.UUID(text)) == text.lower()
@@ -95,6 +124,14 @@ def before_call(context, case, kwargs):
     with lock:
         if not next(turn):
             return
+    if "/webhooks/" in case.operation.path:
+        with webhooks:
+            if "n" not in parameters:
+                parameters["id"] = new_webhook()["id"]
+            elif str(parameters["n"]).isdigit():
+                webhook, parameters["n"] = failed_delivery()
+                parameters["id"] = webhook["id"]
+        return
     job, answer = failed_job() if case.operation.path.endswith("/error") else new_job()
     parameters["id"] = job["id"]
     if "n" in parameters and str(parameters["n"]).isdigit():

@@ -27,6 +27,7 @@ use self::readers::Readers;
 use crate::clock::UnixMillis;
 use crate::job::{FileSpec, IdempotencyKey, JobFilter, JobId, JobRecord, JobSpec};
 use crate::network::Network;
+use crate::notify::{NotifierParts, WebhookSettings, Webhooks};
 use crate::policy::{Grants, Policies, PolicyConfig, PolicyDirectory, PolicyError, PolicySource, PolicyStatus};
 use crate::scheduler::driver::{Driver, DriverParts, Published, PublishedJob};
 use crate::scheduler::{Begin, Command, CommandError, Reply, SchedulerConfig};
@@ -50,6 +51,8 @@ pub struct HostConfig {
     pub network: Network,
     /// How long the store keeps what is over.
     pub retention: RetentionConfig,
+    /// Limits and pace of webhooks.
+    pub webhooks: WebhookSettings,
 }
 
 impl HostConfig {
@@ -64,6 +67,7 @@ impl HostConfig {
             policies: Vec::new(),
             network: Network::default(),
             retention: RetentionConfig::default(),
+            webhooks: WebhookSettings::default(),
         }
     }
 }
@@ -144,6 +148,7 @@ pub struct Host {
     readers: Readers,
     keys: Keys,
     policies: PolicyDirectory,
+    webhooks: Webhooks,
 }
 
 /// Events kept for a subscriber that does not read: it then misses some, and reads the journal instead.
@@ -155,7 +160,7 @@ impl Host {
     /// # Errors
     /// A store that cannot be used, or an assigned policy that cannot be loaded. Nothing was started then.
     pub async fn start(config: HostConfig) -> Result<Self, HostError> {
-        let HostConfig { state_dir, scheduler, transfer, policy, policies, network, retention } = config;
+        let HostConfig { state_dir, scheduler, transfer, policy, policies, network, retention, webhooks } = config;
         let policy = PolicyConfig { retry_floor_ms: scheduler.retry_floor_ms, ..policy };
         let (store, policies) = blocking(move || open_and_load(&state_dir, policy, policies)).await?;
         let transfer = Arc::new(TransferContext::new(transfer, store.reader()?)?);
@@ -164,6 +169,13 @@ impl Host {
         let (network_tx, network_rx) = watch::channel(NetworkStatus { network: network.clone(), overridden: false });
         let published = Arc::new(Published::new());
         let directory = policies.directory();
+        let notifier = NotifierParts {
+            settings: webhooks,
+            retention: retention.clone(),
+            store: store.clone(),
+            published: Arc::clone(&published),
+            events_rx: events_tx.subscribe(),
+        };
         let parts = DriverParts {
             config: scheduler,
             store: store.clone(),
@@ -177,9 +189,16 @@ impl Host {
             retention,
         };
         let driver = Driver::start(parts).await?;
+        let webhooks = match Webhooks::start(notifier).await {
+            Ok(webhooks) => webhooks,
+            Err(error) => {
+                driver.shutdown().await;
+                return Err(error.into());
+            }
+        };
         let readers = Readers::new(store.clone());
         let (keys, policies) = (Keys::default(), directory);
-        Ok(Self { driver, store, published, events_tx, degraded_rx, network_rx, readers, keys, policies })
+        Ok(Self { driver, store, published, events_tx, degraded_rx, network_rx, readers, keys, policies, webhooks })
     }
 
     /// Creates a job, SUSPENDED, with its first files. Durable when this returns.
@@ -313,6 +332,12 @@ impl Host {
         self.policies.list(now)
     }
 
+    /// The webhooks: receivers that events are posted to.
+    #[must_use]
+    pub const fn webhooks(&self) -> &Webhooks {
+        &self.webhooks
+    }
+
     /// Reads from the store, on a thread for what blocks. A few reads are done at once; others wait for their turn.
     ///
     /// # Errors
@@ -335,6 +360,8 @@ impl Host {
     /// Stops the workers at their checkpoints and everything else in order, within 5 s. Whoever calls anything afterwards is told that the
     /// host is stopping, or the store closed. Only the first call waits.
     pub async fn shutdown(&self) {
+        // First: the driver closes the store that it records in. What happens until the end is told after the next start.
+        self.webhooks.shutdown().await;
         self.driver.shutdown().await;
         self.readers.close();
     }

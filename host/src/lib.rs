@@ -10,6 +10,7 @@ pub mod config;
 pub mod host;
 pub mod job;
 pub mod network;
+pub mod notify;
 pub mod policy;
 pub mod scheduler;
 pub mod store;

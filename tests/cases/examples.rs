@@ -163,6 +163,32 @@ fn survives_the_end_of_the_daemon(mut client: Command) {
 }
 
 #[test]
+fn a_receiver_of_webhooks_in_python() {
+    if !is_installed("python3") {
+        skip!("python3 is not installed");
+    }
+    let (origin, daemon) = (Origin::start(), Daemon::start());
+    origin.file("/f", File::seeded(4, MIB));
+    std::fs::write(daemon.out("secret"), "whsec_AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=\n").unwrap();
+    let mut receiver = Command::new("python3");
+    receiver.arg(script("webhook.py")).args(["--until", "acknowledged", &daemon.out("secret")]);
+    let receiver = Running::start(receiver);
+    let listening = receiver.wait_stdout("address", RUN_LIMIT, |line| line.starts_with("listening on "));
+    let url = listening.strip_prefix("listening on ").unwrap();
+    daemon.run(["webhook", "add", url, "--secret-file", "secret"]);
+    // Whoever does not have the secret is not believed.
+    let forged = daemon.json(["webhook", "add", url]);
+    let tested = daemon.command(["webhook", "test", forged["id"].as_str().unwrap()]).run().expect_code(JOB_FAILED);
+    assert!(tested.output().contains("401"), "{tested}");
+    daemon.run(["webhook", "remove", forged["id"].as_str().unwrap()]);
+    let words = ["job", "create", &origin.url("/f"), "-o", "f", "--resume", "--wait", "--auto-complete"];
+    daemon.run(words);
+    let finished = receiver.finish(RUN_LIMIT).expect_code(DONE);
+    let told: Vec<_> = finished.stdout.iter().filter_map(|line| line.split(' ').nth(1)).collect();
+    assert_eq!(told[1..], ["job_transferred", "acknowledged"], "{finished}");
+}
+
+#[test]
 fn an_application_with_the_host_in_itself_survives_its_own_kill() {
     let (origin, scratch) = (Origin::start(), Scratch::new());
     let content = origin.file("/f", File::seeded(3, 64 * MIB));

@@ -34,3 +34,4 @@ mod truncation;
 mod units;
 mod usage;
 mod versions;
+mod webhooks;

@@ -39,7 +39,12 @@ impl Daemon {
 
     /// Starts it, again if need be, and waits until it serves.
     pub(crate) fn begin(&mut self) {
-        let running = self.serve().start();
+        self.begin_with(self.serve());
+    }
+
+    /// The same with another command line or environment.
+    pub(crate) fn begin_with(&mut self, serve: Backhaul) {
+        let running = serve.start();
         running.wait_stderr("serving", LIMIT, |line| line.contains(" serving "));
         self.running = Some(running);
     }

@@ -6,6 +6,7 @@
 mod daemon;
 pub(crate) mod guest;
 mod process;
+mod receiver;
 mod scratch;
 mod servers;
 pub(crate) mod skip;
@@ -17,6 +18,7 @@ mod tmpfs;
 
 pub(crate) use daemon::{Answer, Daemon, Events, Told};
 pub(crate) use process::{Backhaul, Finished, Running};
+pub(crate) use receiver::{Posted, Receiver, Reply};
 pub(crate) use scratch::{Scratch, assert_absent, assert_published, names_in, sha256_of};
 pub(crate) use servers::{BlackHole, Nginx, PythonServer};
 pub(crate) use skip::skip;

@@ -67,10 +67,16 @@ fn refusals(path: &str, operation: &Operation, is_read: bool) -> Vec<(&'static s
             .flatten()
             .any(|parameter| matches!(parameter, RefOr::T(parameter) if parameter.parameter_in == place))
     };
-    if path.contains('{') {
+    let is_of_webhook = path.starts_with("/v1/webhooks");
+    if is_of_webhook && path.contains('{') {
+        refusals.push((
+            "404",
+            "There is no such webhook, or no such delivery of it (`webhook_not_found`, `delivery_not_found`).",
+        ));
+    } else if path.contains('{') {
         refusals.push(("404", "There is no such job, or no such file of it (`not_found`, `file_not_found`, `error_information_unavailable`)."));
     }
-    if !is_read && path.contains('{') {
+    if !is_read && path.contains('{') && !is_of_webhook {
         refusals.push((
             "409",
             "The job's state does not allow it (`invalid_state`, `empty`), or its files cannot get their names.",

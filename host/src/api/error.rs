@@ -43,6 +43,12 @@ impl Refusal {
         Self::with_code(StatusCode::NOT_FOUND, ErrorCode::NotFound, detail)
     }
 
+    /// What stands where a webhook's id should is none.
+    pub(super) fn no_webhook_id() -> Self {
+        let detail = "there is no such webhook: the id of a webhook is a UUID, as the list of webhooks shows it";
+        Self::new(StatusCode::NOT_FOUND, "webhook_not_found", detail)
+    }
+
     /// BG_E_FILE_NOT_FOUND.
     pub(super) fn no_file(detail: impl Into<String>) -> Self {
         Self::with_code(StatusCode::NOT_FOUND, ErrorCode::FileNotFound, detail)

@@ -35,8 +35,20 @@ impl Check {
     }
 
     /// Keeps a value, or names its field.
-    fn keep<T, E: std::fmt::Display>(&mut self, field: impl Into<String>, value: Result<T, E>) -> Option<T> {
+    pub(super) fn keep<T, E: std::fmt::Display>(&mut self, field: impl Into<String>, value: Result<T, E>) -> Option<T> {
         value.map_err(|error| self.refuse(field, error)).ok()
+    }
+
+    /// Where a webhook is told of events.
+    pub(super) fn webhook_url(&mut self, url: &str) -> Option<SafeUrl> {
+        let of_webhook = |error| match error {
+            RemoteNameError::NotAUrl(error) => format!("is no URL: {error}"),
+            RemoteNameError::Scheme { scheme } => format!("must begin with https:// or http://, not {scheme}:"),
+            RemoteNameError::TooLong { bytes } => {
+                format!("has {bytes} bytes; at most {} are allowed", limits::URL_BYTES_MAX)
+            }
+        };
+        self.keep("/url", SafeUrl::parse(url).map_err(of_webhook))
     }
 
     /// The value, if nothing was wrong.

@@ -11,6 +11,7 @@ use prometheus_client::registry::Registry;
 
 use crate::host::Host;
 use crate::job::JobState;
+use crate::notify::WebhookCounts;
 
 /// Counters of the API. The numbers of jobs are read when somebody asks.
 #[derive(Debug, Clone)]
@@ -97,8 +98,32 @@ impl Metrics {
         let degraded: Gauge = Gauge::default();
         degraded.set(i64::from(host.degraded().borrow().is_some()));
         registry.register("store_degraded", "1 while the store cannot be written", degraded);
+        webhooks(&mut registry, host.webhooks().counts());
         let mut text = String::new();
         encode(&mut text, &registry)?;
         Ok(text)
+    }
+}
+
+/// Adds the numbers of the webhooks.
+fn webhooks(registry: &mut Registry, counts: WebhookCounts) {
+    let WebhookCounts { delivered, attempts_failed, given_up, missed, pending, failed } = counts;
+    for (name, help, count) in [
+        ("webhook_deliveries", "Deliveries to webhooks that arrived", delivered),
+        ("webhook_attempts_failed", "Attempts of deliveries that failed", attempts_failed),
+        ("webhook_deliveries_given_up", "Deliveries that failed for good", given_up),
+        ("webhook_events_missed", "Events that retention removed before a webhook was told of them", missed),
+    ] {
+        let counter = Counter::<u64, AtomicU64>::default();
+        counter.inc_by(count);
+        registry.register(name, help, counter);
+    }
+    for (name, help, count) in [
+        ("webhook_deliveries_pending", "Deliveries that are tried or wait", pending),
+        ("webhook_deliveries_failed", "Deliveries on the lists of the failed", failed),
+    ] {
+        let gauge = Gauge::<i64>::default();
+        gauge.set(i64::try_from(count).unwrap_or(i64::MAX));
+        registry.register(name, help, gauge);
     }
 }

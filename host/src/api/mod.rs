@@ -35,6 +35,7 @@ mod steer;
 mod story;
 mod stream;
 mod views;
+mod webhooks;
 pub mod wire;
 
 pub use server::{Access, Server};

@@ -11,7 +11,7 @@ use utoipa_axum::router::OpenApiRouter;
 
 use super::error::Refusal;
 use super::state::App;
-use super::{document, events, files, headers, health, jobs, network, poll, steer, story};
+use super::{document, events, files, headers, health, jobs, network, poll, steer, story, webhooks};
 
 /// The routes without their state, and the document as JSON.
 pub(super) fn build() -> (Router<App>, Bytes) {
@@ -24,6 +24,7 @@ pub(super) fn build() -> (Router<App>, Bytes) {
         .merge(story::routes())
         .merge(events::routes())
         .merge(network::routes())
+        .merge(webhooks::routes())
         .merge(health::routes());
     let (router, mut document) = routes.split_for_parts();
     document::describe_refusals(&mut document);

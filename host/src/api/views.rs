@@ -2,6 +2,7 @@
 
 use crate::host::{JobSnapshot, NetworkStatus};
 use crate::job::{ErrorContext, Event, FileRecord, JobError, JobRecord, JobState};
+use crate::notify::{Delivery, DeliveryState, WebhookStatus};
 use crate::policy::contract::Hook;
 use crate::policy::{DecisionRow, PolicyStatus};
 use crate::scheduler::WaitingOn;
@@ -9,8 +10,8 @@ use crate::transfer::FileSnapshot;
 
 use super::error::hexadecimal;
 use super::wire::{
-    DecisionView, ErrorView, EventView, FileProgressView, FileView, JobProgress, JobStateView, JobView, NetworkView,
-    NotifyFlag, PolicyView, Seconds, Time, WaitingOnView, cost_flags_text,
+    DecisionView, DeliveryView, ErrorView, EventView, FileProgressView, FileView, JobProgress, JobStateView, JobView,
+    NetworkView, NotifyFlag, PolicyView, Seconds, Time, WaitingOnView, WebhookView, cost_flags_text,
 };
 
 /// A job as it is reported: a final one as the store has it, any other with its gates.
@@ -205,5 +206,33 @@ pub(super) fn policy(status: &PolicyStatus) -> PolicyView {
         sha256: loaded.digest.to_string(),
         assigned: *assigned,
         quarantined: quarantined_until.is_some(),
+    }
+}
+
+pub(super) fn webhook(status: &WebhookStatus) -> WebhookView {
+    let WebhookStatus { webhook, pending, failed, delivered_at } = status;
+    WebhookView {
+        id: webhook.id,
+        url: webhook.url.to_string(),
+        kinds: webhook.kinds.clone(),
+        labels: webhook.labels.iter().cloned().collect(),
+        enabled: webhook.enabled,
+        disabled_because: webhook.disabled_because.clone(),
+        created_at: Time(webhook.created_at),
+        pending: *pending,
+        failed: *failed,
+        delivered_at: delivered_at.map(Time),
+    }
+}
+
+pub(super) fn delivery(delivery: &Delivery) -> DeliveryView {
+    DeliveryView {
+        event: event(delivery.number, &delivery.event),
+        state: delivery.state,
+        attempts: delivery.attempts,
+        due_at: (delivery.state == DeliveryState::Pending).then_some(Time(delivery.due_at)),
+        attempted_at: delivery.attempted_at.map(Time),
+        status: delivery.status,
+        problem: delivery.detail.clone(),
     }
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum, ValueHint};
 
-use super::daemon::{EventsArguments, JobArguments, NetworkArguments};
+use super::daemon::{EventsArguments, JobArguments, NetworkArguments, WebhookArguments};
 use super::demo::DemoArguments;
 use super::duration;
 use super::exit_code::ExitCode;
@@ -42,6 +42,8 @@ pub(crate) enum Command {
     Events(EventsArguments),
     /// Show or say what the network is for a running daemon
     Network(NetworkArguments),
+    /// Have a running daemon post what happens to receivers
+    Webhook(WebhookArguments),
     /// Serve jobs to the applications of this user: the daemon
     Serve(ServeArguments),
     /// Show the settings of the daemon

@@ -44,6 +44,7 @@ mod sse;
 mod tests;
 mod transport;
 mod waiting;
+mod webhooks;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;

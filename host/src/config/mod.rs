@@ -17,6 +17,7 @@ use std::path::{Path, PathBuf};
 
 use crate::api::ApiSettings;
 use crate::host::{PolicyToLoad, RetentionConfig};
+use crate::notify::WebhookSettings;
 use crate::policy::PolicyConfig;
 use crate::scheduler::SchedulerConfig;
 use crate::transfer::TransferSettings;
@@ -43,6 +44,8 @@ pub struct Settings {
     pub policy: PolicyConfig,
     /// `[retention]`
     pub retention: RetentionConfig,
+    /// `[webhooks]`
+    pub webhooks: WebhookSettings,
     /// `[api]`
     pub api: ApiSettings,
 }

@@ -6,6 +6,7 @@ use super::preset::{LIMITS, LimitsPreset};
 use super::quantity::Unit;
 use super::setting::{Kind, Setting};
 use crate::job::limits::GUEST_NUMBER_MAX;
+use crate::notify::PlainHttp;
 use crate::policy::{AdmitOnFault, OnFault};
 
 const MINUTE: u64 = 60_000;
@@ -349,6 +350,53 @@ pub static SETTINGS: &[Setting] = &[
         1_000..=DAY,
         "How often the two are looked after: nothing is kept much longer than it should be."
     ),
+    number!(
+        webhooks.per_owner_max,
+        "per_owner_max",
+        Unit::Count("webhooks"),
+        0..=1_000,
+        "Webhooks of one owner. 32: one for each application of a busy machine."
+    ),
+    number!(
+        webhooks.concurrent_per_owner,
+        "concurrent_per_owner",
+        Unit::Count("deliveries"),
+        1..=256,
+        "Deliveries of one owner at once, over all webhooks. 4, as in BITS."
+    ),
+    duration!(
+        webhooks.timeout,
+        "timeout",
+        100..=5 * MINUTE,
+        "For one attempt of a delivery, from the name's resolution to the end of the answer."
+    ),
+    number!(
+        webhooks.retry_first_ms,
+        "retry_first",
+        Unit::Seconds,
+        1..=HOUR,
+        "From the first failed attempt of a delivery to the second. The later ones wait 60, 360, 1440, 3600, 7200, 10080, 14400 and 17280 times as long: with 5 s up to a day."
+    ),
+    number!(
+        webhooks.attempts_max,
+        "attempts_max",
+        Unit::Count("attempts"),
+        1..=100,
+        "Attempts of a delivery; then it is on the list of the failed. 10: with retry_first 5 s some three days."
+    ),
+    Setting {
+        section: "webhooks",
+        key: "plain_http",
+        reason: "Where receivers may be told of events over http, which everybody on the way can read: on this machine only, or anywhere.",
+        kind: Kind::Number {
+            unit: Unit::Word(&["loopback", "anywhere"]),
+            allowed: 0..=1,
+            get: |settings| u64::from(settings.webhooks.plain_http == PlainHttp::Anywhere),
+            set: |settings, word| {
+                settings.webhooks.plain_http = if word == 0 { PlainHttp::Loopback } else { PlainHttp::Anywhere };
+            },
+        },
+    },
     number!(
         api.connections_max,
         "connections_max",

@@ -8,6 +8,7 @@ use tokio::task::JoinSet;
 
 use super::*;
 use crate::job::{Direction, JobChanges, JobState, LocalName, Properties, RequestHeaders, SafeUrl, Sha256};
+use crate::notify::{DeliveryState, NewWebhook, WebhookChanges, WebhookError};
 
 async fn start(state_dir: &Path) -> Host {
     let config = HostConfig {
@@ -111,6 +112,38 @@ async fn what_an_operator_says_of_the_network_lasts_until_it_is_taken_back() {
     assert_eq!(host.network(), status);
     host.set_network_override(None).await.unwrap();
     assert!(!host.network().overridden);
+    host.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_webhook_is_its_owners_alone() {
+    let directory = tempfile::tempdir().unwrap();
+    let host = start(directory.path()).await;
+    let kinds = vec!["cancelled".to_owned()];
+    let (owner, url) = ("uid:0".to_owned(), SafeUrl::parse("http://127.0.0.1:9/").unwrap());
+    let new = NewWebhook { owner, url, secret: None, kinds, labels: Vec::new(), enabled: false };
+    let created = host.webhooks().create(new.clone()).await.unwrap();
+    let id = created.webhook.id;
+    assert_eq!(host.webhooks().get("uid:0", id).await.unwrap(), created);
+    let webhooks = host.webhooks();
+    let changes = WebhookChanges { enabled: Some(true), ..WebhookChanges::default() };
+    for refused in [
+        webhooks.get("uid:1", id).await.map(drop),
+        webhooks.change("uid:1", id, changes).await.map(drop),
+        webhooks.remove("uid:1", id).await,
+        webhooks.test("uid:1", id).await.map(drop),
+        webhooks.deliveries("uid:1", id, DeliveryState::Failed, 0, 1).await.map(drop),
+        webhooks.resend("uid:1", id, 1).await.map(drop),
+    ] {
+        assert!(matches!(refused, Err(WebhookError::NotFound(named)) if named == id), "{refused:?}");
+    }
+    assert_eq!(webhooks.list("uid:1").await.unwrap(), []);
+    // The limit is each owner's own, and what is created is there after a restart.
+    webhooks.create(NewWebhook { owner: "uid:1".into(), ..new }).await.unwrap();
+    host.shutdown().await;
+    assert!(matches!(host.webhooks().list("uid:0").await, Err(WebhookError::Stopping)));
+    let host = start(directory.path()).await;
+    assert_eq!(host.webhooks().list("uid:0").await.unwrap(), [created]);
     host.shutdown().await;
 }
 

@@ -21,6 +21,7 @@ mod directory;
 mod error;
 mod header;
 mod lock;
+mod notify;
 mod open;
 mod prune;
 mod reader;
@@ -42,6 +43,7 @@ use crate::scheduler::{RequestId, Write};
 
 pub use check::{CheckReport, Finding, check};
 pub use error::{RowError, StoreError};
+pub use notify::StoredWebhook;
 pub use reader::{Counts, FilteredEvents, FinalJobs, Reader};
 
 #[cfg(test)]

@@ -80,7 +80,7 @@ impl Reader {
         Ok(Self { connection, database, id, _lock: lock })
     }
 
-    fn read<T>(&self, read: impl FnOnce(&Connection) -> Result<T>) -> std::result::Result<T, StoreError> {
+    pub(super) fn read<T>(&self, read: impl FnOnce(&Connection) -> Result<T>) -> std::result::Result<T, StoreError> {
         read(&self.connection).map_err(|problem: Problem| problem.at("read", &self.database))
     }
 

@@ -10,7 +10,8 @@ use super::apply::{self, Applied};
 use super::ballast::{self, Ballast};
 use super::error::{Problem, StoreError};
 use super::lock::StoreLock;
-use super::{Batch, CommitFault, Committed, FailCommit, OnFullDisk, PruneLimits, Pruned, directory, prune};
+use super::{Batch, CommitFault, Committed, FailCommit, OnFullDisk, PruneLimits, Pruned, directory, notify, prune};
+use crate::notify::NotifyWrite;
 use crate::scheduler::Write;
 
 /// Below this, an I/O error is taken for a full disk: SQLite reports a log index that cannot grow as one.
@@ -21,6 +22,7 @@ const FULL_BELOW_BYTES: u64 = 64 << 10;
 pub(super) enum Request {
     Commit { batch: Box<Batch>, reply: oneshot::Sender<Result<Committed, StoreError>> },
     Prune { limits: PruneLimits, reply: oneshot::Sender<Result<Pruned, StoreError>> },
+    Notify { writes: Vec<NotifyWrite>, reply: oneshot::Sender<Result<(), StoreError>> },
     Close { reply: oneshot::Sender<Result<(), StoreError>> },
 }
 
@@ -43,6 +45,9 @@ impl Writer {
                 // A caller that has gone does not want the answer; what it asked for is done.
                 Request::Commit { batch, reply } => drop(reply.send(self.commit(*batch))),
                 Request::Prune { limits, reply } => drop(reply.send(self.prune(limits))),
+                Request::Notify { writes, reply } => {
+                    drop(reply.send(self.transaction(|connection| notify::apply(connection, &writes))));
+                }
                 Request::Close { reply } => {
                     // What is still queued is dropped unanswered, which its callers see as closed.
                     requests.close();

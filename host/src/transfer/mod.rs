@@ -53,3 +53,4 @@ pub use settings::TransferSettings;
 pub use worker::run;
 
 pub(crate) use request_header::parse_all;
+pub(crate) use retry_after::retry_after_ms;

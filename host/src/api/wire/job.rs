@@ -390,11 +390,11 @@ fn headers_schema() -> Object {
         .build()
 }
 
-fn labels_schema() -> Object {
+pub(super) fn labels_schema() -> Object {
     labels_of(SchemaType::Type(Type::Object))
 }
 
-fn optional_labels_schema() -> Object {
+pub(super) fn optional_labels_schema() -> Object {
     labels_of(SchemaType::from_iter([Type::Object, Type::Null]))
 }
 

@@ -13,6 +13,7 @@ mod network;
 mod problem;
 mod scalar;
 mod strict;
+mod webhook;
 
 pub use self::cost::{CostFlagsError, cost_flags_text, parse_cost_flags};
 pub use self::event::{CutOffEvent, EventPage, EventView, MissedEvent, ProgressEvent};
@@ -25,5 +26,8 @@ pub use self::job::{
 pub use self::network::{Health, NetworkOverride, NetworkView, PolicyView};
 pub use self::problem::{FieldProblem, Problem};
 pub use self::scalar::{Seconds, Time};
+pub use self::webhook::{
+    CreatedWebhook, DeliveryPage, DeliveryView, NewWebhook, TestedWebhook, WebhookList, WebhookPatch, WebhookView,
+};
 
 pub(crate) use self::strict::Object;

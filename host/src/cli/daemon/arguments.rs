@@ -356,7 +356,7 @@ pub(crate) struct SetNetworkArguments {
     pub(crate) output: OutputArguments,
 }
 
-fn parse_label(text: &str) -> Result<(String, String), &'static str> {
+pub(super) fn parse_label(text: &str) -> Result<(String, String), &'static str> {
     match text.split_once('=') {
         Some((name, value)) if !name.is_empty() => Ok((name.to_owned(), value.to_owned())),
         _ => Err("a label is NAME=VALUE"),

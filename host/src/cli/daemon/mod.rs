@@ -14,6 +14,8 @@ mod set;
 mod story;
 mod table;
 mod watch;
+mod webhook;
+mod webhook_arguments;
 mod why;
 
 use std::future::Future;
@@ -21,6 +23,7 @@ use std::path::PathBuf;
 
 pub(crate) use self::arguments::{EventsArguments, JobArguments, NetworkArguments};
 use self::arguments::{Format, JobCommand, OutputArguments};
+pub(crate) use self::webhook_arguments::WebhookArguments;
 use super::exit_code::ExitCode;
 use super::failure::Failure;
 use super::get::{Logging, failure_line};
@@ -94,6 +97,12 @@ pub(crate) fn events(arguments: &EventsArguments, printer: &Printer) -> Result<E
 pub(crate) fn network(arguments: &NetworkArguments, printer: &Printer) -> Result<ExitCode, Failure> {
     let how = (format_of(network::output(arguments), printer), arguments.connect.socket.clone());
     run(how, Logging::Off, printer, async |session| network::network(session, &arguments.command).await)
+}
+
+/// `backhaul webhook ...`.
+pub(crate) fn webhook(arguments: &WebhookArguments, printer: &Printer) -> Result<ExitCode, Failure> {
+    let how = (format_of(webhook::output(arguments), printer), arguments.connect.socket.clone());
+    run(how, Logging::Off, printer, async |session| webhook::webhook(session, &arguments.command).await)
 }
 
 fn format_of(OutputArguments { output, json }: OutputArguments, printer: &Printer) -> Format {

@@ -75,9 +75,18 @@ fn plan(arguments: ServeArguments) -> Result<Plan, Failure> {
 async fn serve(plan: Plan) -> Result<(), Failure> {
     let Plan { config: Config { settings, policies, .. }, state_dir, socket, uid } = plan;
     let mut signals = Signals::listen()?;
-    let Settings { scheduler, transfer, policy, retention, api, limits_preset: _ } = settings;
+    let Settings { scheduler, transfer, policy, retention, webhooks, api, limits_preset: _ } = settings;
     let network = Network::default();
-    let host = HostConfig { state_dir: state_dir.clone(), scheduler, transfer, policy, policies, network, retention };
+    let host = HostConfig {
+        state_dir: state_dir.clone(),
+        scheduler,
+        transfer,
+        policy,
+        policies,
+        network,
+        retention,
+        webhooks,
+    };
     let host = Arc::new(Host::start(host).await.map_err(|error| of_host(&error))?);
     // Only now: whoever has the lock of the state directory may take over a socket that was left behind.
     let socket = match Socket::bind(&socket).await {

@@ -6,6 +6,7 @@ mod disk;
 mod events;
 mod files;
 mod jobs;
+mod webhooks;
 
 use std::path::Path;
 
@@ -120,6 +121,7 @@ fn check_connection(connection: &Connection, version: u32, schema: &Schema) -> R
         Ok(())
     })?;
     host(connection, &mut findings)?;
+    webhooks::look(connection, &mut findings)?;
     let mut counts = Counts::default();
     let journal = events::numbers(connection, &mut counts, &mut findings)?;
     each(connection, rows::job::SELECT_ALL, [], |row| {

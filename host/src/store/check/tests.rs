@@ -13,6 +13,8 @@ use crate::job::{
     Event, EventKind, FileIndex, FileSpec, FileVersion, Integrity, Intent, JobId, JobRecord, JobState, LocalName,
     PartIdentity, RequestHeaders, part_file_name,
 };
+use crate::notify::tests::a_webhook;
+use crate::notify::{Delivery, DeliveryState, NotifyWrite};
 use crate::scheduler::{FileChange, FileProgress, Write};
 use crate::store::tests::{a_job, wait};
 use crate::store::{Batch, Store};
@@ -157,6 +159,52 @@ fn the_log_of_a_killed_process_is_read_and_left() {
     assert!(report.findings[0].problem.contains("files_total 5"), "{report:?}");
     assert_eq!(fs::read(killed.path().join("store.db-wal")).unwrap(), log);
     assert!(!killed.path().join("store.db-shm").exists());
+}
+
+#[test]
+fn webhooks_are_looked_at_and_their_secrets_are_in_no_finding() {
+    let sound = Sound::new();
+    let webhook = a_webhook();
+    let delivery = Delivery {
+        webhook: webhook.id,
+        number: 3,
+        event: Event { at: UnixMillis(1), job: Some(sound.job.id), kind: EventKind::JobTransferred },
+        state: DeliveryState::Failed,
+        attempts: 1,
+        due_at: UnixMillis(1),
+        delay_ms: 1,
+        attempted_at: Some(UnixMillis(1)),
+        status: None,
+        detail: None,
+    };
+    let writes =
+        vec![NotifyWrite::Insert { webhook: Box::new(webhook), cursor: 5 }, NotifyWrite::Put(Box::new(delivery))];
+    let store = Store::open(&sound.state_directory(), OpenMode::Existing).unwrap().store;
+    wait(store.notify(writes)).unwrap();
+    wait(store.close()).unwrap();
+    assert_eq!(sound.check().findings, []);
+    for (sql, undo, named) in [
+        (
+            "UPDATE webhook SET url = 'https://x/?word'",
+            "UPDATE webhook SET url = 'https://user:word@receiver.example/events?signed'",
+            "table webhook, id",
+        ),
+        ("UPDATE webhook_cursor SET number = 6", "UPDATE webhook_cursor SET number = 5", "table webhook_cursor"),
+        (
+            "UPDATE webhook_delivery SET attempts = 2",
+            "UPDATE webhook_delivery SET attempts = 1",
+            "table webhook_delivery",
+        ),
+        ("DELETE FROM webhook_cursor", "", "it has no cursor"),
+    ] {
+        sound.sql(sql);
+        let findings = sound.check().findings;
+        assert_eq!(findings.len(), 1, "{sql}: {findings:?}");
+        let text = format!("{:?}", findings[0]);
+        assert!(text.contains(named), "{sql}: {text}");
+        assert!(!text.contains("word") && !text.contains("[7, 7"), "{text}");
+        sound.sql(undo);
+    }
 }
 
 #[test]

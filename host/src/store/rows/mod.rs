@@ -4,6 +4,7 @@
 //! their columns, and a row whose checksum is wrong is an error where it is read.
 
 pub(super) mod decision;
+pub(super) mod delivery;
 pub(super) mod event;
 pub(super) mod file;
 pub(super) mod header;
@@ -14,6 +15,7 @@ pub(super) mod meta;
 pub(super) mod response;
 #[cfg(test)]
 mod tests;
+pub(super) mod webhook;
 
 use std::ops::Range;
 

@@ -8,6 +8,8 @@ use rusqlite::{Connection, params};
 use super::*;
 use crate::job::arbitrary::{event, file_record, job_id, job_record, policy_name, request_headers, text as any_text};
 use crate::job::{FileIndex, FileRecord, JobRecord};
+use crate::notify::tests::a_webhook;
+use crate::notify::{Delivery, DeliveryState, Webhook};
 use crate::policy::contract::Hook;
 use crate::policy::{DecisionRow, Fault, FilesPage, Memo, Outcome, Source};
 use crate::store::schema::Schema;
@@ -130,6 +132,55 @@ proptest! {
         })?;
     }
 
+    #[test]
+    fn webhooks_and_deliveries_come_back(
+        event in event().boxed(),
+        texts in (any_text(), any_text(), any_text()),
+        numbers in any::<(u32, u64, u64, u16)>(),
+        flags in any::<(bool, bool)>(),
+    ) {
+        let (owner, label, detail) = texts;
+        let (attempts, due_at, delay_ms, status) = numbers;
+        let disabled_because = (!flags.0).then_some(detail.clone());
+        let labels = vec![(label.clone(), label)];
+        let webhook = Webhook { owner, labels, enabled: flags.0, disabled_because, ..a_webhook() };
+        let delivery = Delivery {
+            webhook: webhook.id,
+            number: 7,
+            event,
+            state: DeliveryState::ALL[usize::from(flags.1)],
+            attempts,
+            due_at: crate::clock::UnixMillis(due_at),
+            delay_ms,
+            attempted_at: flags.0.then_some(crate::clock::UnixMillis(due_at)),
+            status: flags.1.then_some(status),
+            detail: flags.0.then_some(detail),
+        };
+        on_each(|connection| {
+            webhook::insert(connection, &a_webhook()).unwrap();
+            webhook::update(connection, &webhook).unwrap();
+            let all = |sql| connection.query_row(sql, [], |row| Ok(webhook::from_row(row))).unwrap();
+            prop_assert_eq!(all(webhook::SELECT_ALL), Ok(webhook.clone()));
+            for number in [3, u64::MAX >> 1] {
+                webhook::put_cursor(connection, webhook.id, number).unwrap();
+                let cursor =
+                    connection.query_row(webhook::SELECT_CURSORS, [], |row| Ok(webhook::cursor_from_row(row))).unwrap();
+                prop_assert_eq!(cursor, Ok((webhook.id, number)));
+            }
+            let first = Delivery { attempts: 0, status: None, ..delivery.clone() };
+            for one in [&first, &delivery] {
+                delivery::put(connection, one).unwrap();
+                prop_assert_eq!(&delivery::get(connection, webhook.id, 7).unwrap(), &Some(one.clone()));
+            }
+            let page = |after| delivery::page(connection, webhook.id, delivery.state, after, 9).unwrap();
+            prop_assert_eq!((page(6), page(7)), (vec![delivery.clone()], vec![]));
+            prop_assert_eq!(delivery::count(connection, webhook.id, delivery.state).unwrap(), 1);
+            webhook::remove(connection, webhook.id).unwrap();
+            prop_assert_eq!(delivery::get(connection, webhook.id, 7).unwrap(), None, "they go with their webhook");
+            Ok(())
+        })?;
+    }
+
     /// Whatever a column held before, another value in it is an error that names the row.
     #[test]
     fn a_changed_column_is_noticed(job in job_record().boxed(), file in file_record().boxed(), column in any::<usize>(), bit in 0..8_u32) {
@@ -170,7 +221,7 @@ proptest! {
 fn statements_have_the_columns_of_their_tables_in_order() {
     let mut connection = Connection::open_in_memory().unwrap();
     Schema::current().migrate(&mut connection).unwrap();
-    for table in [&job::TABLE, &file::TABLE, &event::TABLE] {
+    for table in [&job::TABLE, &file::TABLE, &event::TABLE, &webhook::TABLE, &webhook::CURSOR, &delivery::TABLE] {
         // Columns that were added stand last in a table, whatever the order of the statements is.
         let in_schema: BTreeSet<String> = connection
             .prepare("SELECT name FROM pragma_table_info(?1)")

@@ -26,3 +26,45 @@ CREATE TABLE file_response (
     PRIMARY KEY (job_id, file_index),
     FOREIGN KEY (job_id, file_index) REFERENCES file (job_id, file_index) ON DELETE CASCADE
 ) STRICT, WITHOUT ROWID;
+
+-- Webhooks. The journal is their outbox: what each of them is still to be told lies after its cursor, or has a row of its own.
+CREATE TABLE webhook (
+    id BLOB NOT NULL PRIMARY KEY CHECK (length(id) = 16),
+    owner TEXT NOT NULL,
+    url TEXT NOT NULL,
+    secret BLOB NOT NULL CHECK (length(secret) BETWEEN 24 AND 64),
+    kinds TEXT NOT NULL,
+    labels TEXT NOT NULL,
+    enabled INTEGER NOT NULL CHECK (enabled IN (0, 1)),
+    disabled_because TEXT,
+    created_at INTEGER NOT NULL,
+    checksum INTEGER NOT NULL CHECK (checksum BETWEEN 0 AND 0xFFFFFFFF),
+    CHECK (enabled = 0 OR disabled_because IS NULL)
+) STRICT;
+
+-- Apart from the webhook, for it is written with most deliveries.
+CREATE TABLE webhook_cursor (
+    webhook_id BLOB NOT NULL PRIMARY KEY REFERENCES webhook (id) ON DELETE CASCADE,
+    number INTEGER NOT NULL CHECK (number >= 0),
+    checksum INTEGER NOT NULL CHECK (checksum BETWEEN 0 AND 0xFFFFFFFF)
+) STRICT, WITHOUT ROWID;
+
+-- Deliveries that wait (state 0) or have failed (1), each with its event: the journal may be shorter. No reference to the job, for the same reason.
+CREATE TABLE webhook_delivery (
+    webhook_id BLOB NOT NULL REFERENCES webhook (id) ON DELETE CASCADE,
+    number INTEGER NOT NULL CHECK (number > 0),
+    at INTEGER NOT NULL,
+    job_id BLOB CHECK (length(job_id) = 16),
+    body TEXT NOT NULL,
+    state INTEGER NOT NULL CHECK (state BETWEEN 0 AND 1),
+    attempts INTEGER NOT NULL CHECK (attempts BETWEEN 0 AND 0xFFFFFFFF),
+    due_at INTEGER NOT NULL,
+    delay_ms INTEGER NOT NULL,
+    attempted_at INTEGER,
+    status INTEGER CHECK (status BETWEEN 0 AND 0xFFFF),
+    detail TEXT,
+    checksum INTEGER NOT NULL CHECK (checksum BETWEEN 0 AND 0xFFFFFFFF),
+    PRIMARY KEY (webhook_id, number)
+) STRICT, WITHOUT ROWID;
+
+CREATE INDEX webhook_delivery_by_state ON webhook_delivery (webhook_id, state, number);

@@ -9,10 +9,11 @@ use crate::job::{
     JobError, NotifyFlags, PolicyName, Properties, Redirects, RestartReason, RetryWait,
 };
 use crate::network::Network;
+use crate::notify::{Delivery, DeliveryState, NotifyWrite, tests as notify};
 use crate::policy::contract::Hook;
 use crate::policy::{DecisionRow, Fault, Memo, Outcome, Source};
-use crate::store::Reader;
 use crate::store::schema::Schema;
+use crate::store::{Reader, StoredWebhook};
 
 const GOLDEN: &[(u32, &[u8])] =
     &[(1, include_bytes!("golden/v1.db")), (2, include_bytes!("golden/v2.db")), (3, include_bytes!("golden/v3.db"))];
@@ -183,6 +184,37 @@ fn content() -> Batch {
     Batch { writes, decisions: vec![decision()], memos: vec![memo], ..Batch::default() }
 }
 
+/// A webhook that was told of the first event, one delivery that waits and one that has failed.
+fn webhooks() -> Vec<NotifyWrite> {
+    let webhook = notify::a_webhook();
+    let put = |delivery| NotifyWrite::Put(Box::new(delivery));
+    let failed = Delivery {
+        number: 1,
+        state: DeliveryState::Failed,
+        attempts: 10,
+        attempted_at: Some(UnixMillis(60)),
+        status: Some(503),
+        detail: Some("the receiver answered 503".into()),
+        ..waiting()
+    };
+    vec![NotifyWrite::Insert { webhook: Box::new(webhook), cursor: 2 }, put(waiting()), put(failed)]
+}
+
+fn waiting() -> Delivery {
+    Delivery {
+        webhook: notify::a_webhook().id,
+        number: 2,
+        event: Event { at: UnixMillis(50), job: Some(id(0)), kind: EventKind::JobTransferred },
+        state: DeliveryState::Pending,
+        attempts: 0,
+        due_at: UnixMillis(70),
+        delay_ms: 5_000,
+        attempted_at: None,
+        status: None,
+        detail: None,
+    }
+}
+
 /// Everything that a reader can read.
 fn everything(reader: &Reader) -> impl PartialEq + std::fmt::Debug + use<> {
     let jobs: Vec<_> = jobs().iter().map(|job| reader.job(job.id).unwrap()).collect();
@@ -214,6 +246,10 @@ fn stores_of_every_version_are_read() {
         assert_eq!(reader.job(id(100)).unwrap(), since.then(job_of_version_3), "version {version}");
         let of_ranges = reader.file(id(100), FileIndex(0)).unwrap().map(|file| file.ranges);
         assert_eq!(of_ranges, since.then(ranges), "version {version}");
+        let webhook = StoredWebhook { webhook: notify::a_webhook(), cursor: 2, failed: 1 };
+        assert_eq!(reader.webhooks().unwrap(), Vec::from_iter(since.then_some(webhook)), "version {version}");
+        let found = reader.delivery(notify::a_webhook().id, 2).unwrap();
+        assert_eq!(found, since.then(waiting), "version {version}");
     }
 }
 
@@ -223,6 +259,7 @@ fn the_newest_version_has_a_golden_store() {
     if std::env::var_os("BACKHAUL_WRITE_GOLDEN").is_some() {
         let fixture = Fixture::new();
         wait(fixture.store.commit(content())).unwrap();
+        wait(fixture.store.notify(webhooks())).unwrap();
         wait(fixture.store.close()).unwrap();
         let to = format!("{}/src/store/tests/golden/v{version}.db", env!("CARGO_MANIFEST_DIR"));
         std::fs::copy(fixture.directory.path().join("store.db"), to).unwrap();

@@ -4,6 +4,7 @@ mod crash;
 mod full_disk;
 mod golden;
 mod migration;
+mod notify;
 mod prune;
 mod refusal;
 mod use_of_it;
