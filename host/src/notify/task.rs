@@ -180,7 +180,6 @@ impl Running {
                 self.take_events().await;
                 self.start_attempts();
             }
-            self.record(Ending::No).await;
             self.prune().await;
             self.count();
             match self.wait(&mut incoming_rx).await {
@@ -254,7 +253,10 @@ impl Running {
         for _ in 0..PAGES_AT_ONCE {
             let Some(after) = self.behind() else { return };
             match self.journal.after(after).await {
-                Ok(page) => self.take_page(after, page),
+                Ok(page) => {
+                    self.goes_on();
+                    self.take_page(after, page);
+                }
                 Err(error) => return self.degrade(&error),
             }
         }

@@ -45,9 +45,7 @@ impl Writer {
                 // A caller that has gone does not want the answer; what it asked for is done.
                 Request::Commit { batch, reply } => drop(reply.send(self.commit(*batch))),
                 Request::Prune { limits, reply } => drop(reply.send(self.prune(limits))),
-                Request::Notify { writes, reply } => {
-                    drop(reply.send(self.transaction(|connection| notify::apply(connection, &writes))));
-                }
+                Request::Notify { writes, reply } => drop(reply.send(self.notify(&writes))),
                 Request::Close { reply } => {
                     // What is still queued is dropped unanswered, which its callers see as closed.
                     requests.close();
@@ -65,9 +63,22 @@ impl Writer {
         self.transaction(|connection| prune::prune(connection, limits))
     }
 
-    fn commit(&mut self, batch: Batch) -> Result<Committed, StoreError> {
+    fn notify(&mut self, writes: &[NotifyWrite]) -> Result<(), StoreError> {
+        let fault = self.fault();
+        self.transaction(|connection| {
+            notify::apply(connection, writes)?;
+            fault.map_or(Ok(()), |fault| Err(fault.into()))
+        })
+    }
+
+    /// How the next commit fails, if a test wants it to.
+    fn fault(&mut self) -> Option<CommitFault> {
         self.commits += 1;
-        let fault = self.fail_commit.as_ref().and_then(|fail| fail.0(self.commits));
+        self.fail_commit.as_ref().and_then(|fail| fail.0(self.commits))
+    }
+
+    fn commit(&mut self, batch: Batch) -> Result<Committed, StoreError> {
+        let fault = self.fault();
         let refuse = batch.on_full_disk == OnFullDisk::Refuse;
         if refuse && directory::available(&self.database).is_some_and(|bytes| bytes < ballast::BYTES) {
             return Err(StoreError::Full { path: self.database.to_path_buf() });

@@ -207,8 +207,8 @@ fn end_of(id: &str) -> String {
     id.get(id.len().saturating_sub(SHOWN)..).unwrap_or_default().to_owned()
 }
 
-const HOOK_COLUMNS: [Column; 6] =
-    [text("ID"), text("ENABLED"), number("PENDING"), number("FAILED"), text("KINDS"), text("URL")];
+/// What fits beside a URL on a narrow terminal; `webhook show` has the rest.
+const HOOK_COLUMNS: [Column; 5] = [text("ID"), text("ENABLED"), number("PENDING"), number("FAILED"), text("URL")];
 
 struct Hook(WebhookView);
 
@@ -218,6 +218,8 @@ impl Row for Hook {
     fn cells(&self) -> Vec<String> {
         let mut cells = self.fields();
         cells[0] = end_of(&cells[0]);
+        // The kinds.
+        cells.remove(4);
         cells
     }
 
@@ -238,16 +240,9 @@ impl Row for Hook {
     }
 }
 
-const DELIVERY_COLUMNS: [Column; 8] = [
-    number("EVENT"),
-    text("TIME"),
-    text("KIND"),
-    text("JOB"),
-    number("ATTEMPTS"),
-    text("TRIED"),
-    number("STATUS"),
-    text("PROBLEM"),
-];
+/// The time of the last attempt is only in the fields: the problem needs room.
+const DELIVERY_COLUMNS: [Column; 7] =
+    [number("EVENT"), text("TIME"), text("KIND"), text("JOB"), number("TRIES"), number("STATUS"), text("PROBLEM")];
 
 struct Sent(DeliveryView);
 
@@ -273,6 +268,8 @@ impl Row for Sent {
     fn cells(&self) -> Vec<String> {
         let mut cells = self.row(local_time);
         cells[3] = end_of(&cells[3]);
+        // The time of the last attempt.
+        cells.remove(5);
         cells
     }
 

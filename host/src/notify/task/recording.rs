@@ -25,10 +25,7 @@ impl Running {
                     hook.is_changed = false;
                     hook.outbox.stored(now, &all);
                 }
-                if std::mem::take(&mut self.is_told) {
-                    tracing::info!("deliveries to webhooks go on");
-                }
-                self.retry_at = None;
+                self.goes_on();
             }
             Err(error) => self.degrade(&error),
         }
@@ -41,17 +38,22 @@ impl Running {
         self.retry_at = Some(Now::read().boot.plus(STORE_RETRY_MS));
     }
 
-    /// Whether the store can be used, as far as is known. After a failure that is tried by what is to be recorded first.
-    pub(super) async fn is_usable(&mut self) -> bool {
-        match self.retry_at {
-            None => true,
-            Some(at) if at > Now::read().boot => false,
-            Some(_) => {
-                self.retry_at = None;
-                self.record(Ending::No).await;
-                self.retry_at.is_none()
-            }
+    /// The store can be used.
+    pub(super) fn goes_on(&mut self) {
+        if std::mem::take(&mut self.is_told) {
+            tracing::info!("deliveries to webhooks go on");
         }
+        self.retry_at = None;
+    }
+
+    /// Records what there is to record, and says whether more can be sent: only if that could be.
+    pub(super) async fn is_usable(&mut self) -> bool {
+        if self.retry_at.is_some_and(|at| at > Now::read().boot) {
+            return false;
+        }
+        self.retry_at = None;
+        self.record(Ending::No).await;
+        self.retry_at.is_none()
     }
 
     /// Removes failed deliveries that are older than events are kept.
