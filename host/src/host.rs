@@ -25,7 +25,7 @@ pub(crate) use self::keys::Turn;
 use self::keys::Keys;
 use self::readers::Readers;
 use crate::clock::UnixMillis;
-use crate::job::{FileSpec, IdempotencyKey, JobFilter, JobId, JobRecord, JobSpec};
+use crate::job::{FileSpec, IdempotencyKey, JobFilter, JobId, JobRecord, JobSpec, StoreId};
 use crate::network::Network;
 use crate::notify::{NotifierParts, WebhookSettings, Webhooks};
 use crate::policy::{Grants, Policies, PolicyConfig, PolicyDirectory, PolicyError, PolicySource, PolicyStatus};
@@ -347,6 +347,12 @@ impl Host {
         read: impl FnOnce(&Reader) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, StoreError> {
         self.readers.read(read).await
+    }
+
+    /// The id in the names of the store's part files.
+    #[must_use]
+    pub fn store_id(&self) -> StoreId {
+        self.store.id()
     }
 
     /// Opens a read-only view of the store of one's own: files, journal, decisions. Blocks on the disk; see [`Host::read`].

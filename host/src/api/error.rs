@@ -5,7 +5,7 @@ use http::{HeaderValue, StatusCode, header};
 
 use super::wire::{FieldProblem, Problem};
 use crate::host::CreateError;
-use crate::job::{ChangeError, ErrorCode, JobId, PropertyError};
+use crate::job::{ChangeError, ErrorCode, FileIndex, JobId, PropertyError};
 use crate::scheduler::CommandError;
 use crate::store::StoreError;
 
@@ -52,6 +52,12 @@ impl Refusal {
     /// BG_E_FILE_NOT_FOUND.
     pub(super) fn no_file(detail: impl Into<String>) -> Self {
         Self::with_code(StatusCode::NOT_FOUND, ErrorCode::FileNotFound, detail)
+    }
+
+    /// No origin has answered for the file.
+    pub(super) fn no_response(job: JobId, file: FileIndex) -> Self {
+        let detail = format!("no origin has answered for file {file} of job {job} yet");
+        Self::new(StatusCode::NOT_FOUND, "no_response", detail)
     }
 
     /// BG_E_ERROR_INFORMATION_UNAVAILABLE.
@@ -144,6 +150,7 @@ impl From<CommandError> for Refusal {
             CommandError::InvalidState(_) => Self::with_code(StatusCode::CONFLICT, ErrorCode::InvalidState, text),
             CommandError::Empty(_) => Self::with_code(StatusCode::CONFLICT, ErrorCode::Empty, text),
             CommandError::FileNotFound { .. } => Self::no_file(text),
+            CommandError::Pending { .. } => Self::with_code(StatusCode::CONFLICT, ErrorCode::Pending, text),
             CommandError::Change(ChangeError::Property(PropertyError { field, allowed, given })) => {
                 Self::field(format!("/{field}"), format!("must be {allowed}, not {given}"))
             }

@@ -8,21 +8,28 @@ use utoipa_axum::routes;
 
 use super::error::Refusal;
 use super::extract::{FilePath, JobPath, Json};
-use super::intake::{self, Check};
+use super::intake::{self, Check, FileWish};
 use super::query::NumberedPage;
 use super::state::App;
 use super::steer::{command, steer};
 use super::views;
-use super::wire::{FilePage, FilePatch, FileView, JobView, NewFiles, PrefixReplaced, PrefixReplacement};
-use crate::job::{FileIndex, FileRecord, JobId, Transition};
+use super::wire::{
+    FilePage, FilePatch, FileView, JobView, NewFiles, PrefixReplaced, PrefixReplacement, ResponseHeadersView,
+};
+use crate::job::{FileIndex, FileRecord, JobId, JobRecord, StoreId, Transition, part_file_name};
 use crate::scheduler::{Command, Reply};
+use crate::store::Reader;
 
 /// Files of a page: some 300 KiB of JSON.
 const PAGE_MAX: u32 = 1_000;
 const PAGE_DEFAULT: u32 = 100;
 
 pub(super) fn routes() -> OpenApiRouter<App> {
-    OpenApiRouter::new().routes(routes!(list, add)).routes(routes!(get, change)).routes(routes!(replace_prefix))
+    OpenApiRouter::new()
+        .routes(routes!(list, add))
+        .routes(routes!(get, change))
+        .routes(routes!(response_headers))
+        .routes(routes!(replace_prefix))
 }
 
 /// List the files of a job
@@ -40,7 +47,8 @@ async fn list(State(app): State<App>, JobPath(id): JobPath, uri: Uri) -> Result<
         app.read(move |reader| Ok((reader.job(id)?, reader.files(id, FileIndex(first), limit)?))).await?;
     let job = job.ok_or_else(|| Refusal::no_job(id))?;
     let next = files.last().map(|file| file.index.0.saturating_add(1)).filter(|next| *next < job.files_total);
-    let files = files.iter().map(views::file).collect();
+    let parts = Parts::of(&app, &job);
+    let files = files.iter().map(|file| views::file(file, parts.temporary_name(file))).collect();
     Ok(axum::Json(FilePage { files, next_cursor: next.map(|next| next.to_string()) }).into_response())
 }
 
@@ -71,19 +79,68 @@ async fn add(State(app): State<App>, JobPath(id): JobPath, request: Json<NewFile
     params(("id" = JobId, Path, description = "The job's id."), ("n" = u32, Path, description = "The file's index, from 0.")),
     responses((status = 200, description = "The file.", body = FileView)))]
 async fn get(State(app): State<App>, FilePath(id, index): FilePath) -> Result<Response, Refusal> {
-    Ok(axum::Json(views::file(&stored_file(&app, id, index).await?)).into_response())
+    Ok(axum::Json(stored_file(&app, id, index).await?).into_response())
 }
 
-async fn stored_file(app: &App, id: JobId, index: FileIndex) -> Result<FileRecord, Refusal> {
+async fn stored_file(app: &App, id: JobId, index: FileIndex) -> Result<FileView, Refusal> {
     let (job, file) = app.read(move |reader| Ok((reader.job(id)?, reader.file(id, index)?))).await?;
-    job.ok_or_else(|| Refusal::no_job(id))?;
-    file.ok_or_else(|| Refusal::no_file(format!("job {id} has no file {index}")))
+    let job = job.ok_or_else(|| Refusal::no_job(id))?;
+    let file = file.ok_or_else(|| no_file(id, index))?;
+    Ok(views::file(&file, Parts::of(app, &job).temporary_name(&file)))
 }
 
-/// Give a file another remote name
+fn no_file(job: JobId, file: FileIndex) -> Refusal {
+    Refusal::no_file(format!("job {job} has no file {file}"))
+}
+
+/// Which files of a job have a part file now.
+struct Parts {
+    store: StoreId,
+    /// None of a final job: its part files are gone.
+    job: Option<JobId>,
+    /// Files with one of which the store knows nothing yet.
+    being_fetched: Vec<FileIndex>,
+}
+
+impl Parts {
+    fn of(app: &App, job: &JobRecord) -> Self {
+        let snapshot = app.host.job(job.id).filter(|snapshot| !snapshot.record.state.is_final());
+        let active = snapshot.into_iter().flat_map(|snapshot| snapshot.progress.active);
+        let being_fetched = active.filter(|file| file.has_part).map(|file| file.file).collect();
+        Self { store: app.host.store_id(), job: Some(job.id).filter(|_| !job.state.is_final()), being_fetched }
+    }
+
+    fn temporary_name(&self, file: &FileRecord) -> Option<String> {
+        let has_part = !file.published && (file.part.is_some() || self.being_fetched.contains(&file.index));
+        let name = part_file_name(self.store, self.job.filter(|_| has_part)?, file.index);
+        Some(file.local_name.directory().join(name).to_string_lossy().into_owned())
+    }
+}
+
+/// Get the last response headers for a file
 ///
-/// It is durable at once and in force from the next attempt: a transfer that runs is not disturbed.
-#[utoipa::path(patch, path = "/v1/jobs/{id}/files/{n}", operation_id = "set_remote_name", tag = "files", request_body = FilePatch,
+/// The head that an origin answered with last, whatever its status; of redirects that were followed, the last one. Values that may be secrets
+/// are not kept, and 16 KiB at most are. 404 (`no_response`) as long as no origin has answered.
+#[utoipa::path(get, path = "/v1/jobs/{id}/files/{n}/response-headers", operation_id = "get_response_headers", tag = "files",
+    params(("id" = JobId, Path, description = "The job's id."), ("n" = u32, Path, description = "The file's index, from 0.")),
+    responses((status = 200, description = "The head.", body = ResponseHeadersView)))]
+async fn response_headers(State(app): State<App>, FilePath(id, index): FilePath) -> Result<Response, Refusal> {
+    let read = move |reader: &Reader| {
+        Ok((reader.job(id)?.is_some(), reader.file(id, index)?.is_some(), reader.response(id, index)?))
+    };
+    match app.read(read).await? {
+        (false, ..) => Err(Refusal::no_job(id)),
+        (_, false, _) => Err(no_file(id, index)),
+        (.., None) => Err(Refusal::no_response(id, index)),
+        (.., Some(response)) => Ok(axum::Json(views::response(response)).into_response()),
+    }
+}
+
+/// Give a file another remote name, or validate it
+///
+/// One of both. A remote name is durable at once and in force from the next attempt: a transfer that runs is not disturbed. A file that is
+/// not transferred yet cannot be validated (409 `pending`); one that is found invalid takes the job into `error` at once.
+#[utoipa::path(patch, path = "/v1/jobs/{id}/files/{n}", operation_id = "change_file", tag = "files", request_body = FilePatch,
     params(("id" = JobId, Path, description = "The job's id."), ("n" = u32, Path, description = "The file's index, from 0.")),
     responses((status = 200, description = "The file.", body = FileView)))]
 async fn change(
@@ -91,14 +148,12 @@ async fn change(
     FilePath(id, index): FilePath,
     request: Json<FilePatch>,
 ) -> Result<Response, Refusal> {
-    let mut check = Check::default();
-    let remote_name = check.remote_name(&request.value.remote_name);
-    let Some(remote_name) = check.done(remote_name)? else {
-        return Err(Refusal::internal("a remote name that was refused was not reported"));
+    let wanted = match intake::file_change(request.value)? {
+        FileWish::RemoteName(remote_name) => Command::SetRemoteName { job: id, file: index, remote_name },
+        FileWish::Validate(verdict) => Command::Validate { job: id, file: index, verdict },
     };
-    let wanted = Command::SetRemoteName { job: id, file: index, remote_name };
     command(&app, id, Transition::Suspended, wanted).await?;
-    Ok((StatusCode::OK, axum::Json(views::file(&stored_file(&app, id, index).await?))).into_response())
+    Ok((StatusCode::OK, axum::Json(stored_file(&app, id, index).await?)).into_response())
 }
 
 /// Let the remote names of a job begin with something else

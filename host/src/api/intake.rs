@@ -5,10 +5,12 @@ use std::path::PathBuf;
 
 use super::error::Refusal;
 use super::extract::escaped;
-use super::wire::{FieldProblem, JobPatch, NewFile, NewJob, NotifyFlag, PrefixReplacement, Seconds, parse_cost_flags};
+use super::wire::{
+    FieldProblem, FilePatch, JobPatch, NewFile, NewJob, NotifyFlag, PrefixReplacement, Seconds, parse_cost_flags,
+};
 use crate::job::{
-    Direction, ErrorCode, FileRange, FileSpec, HeadersWriteOnly, JobChanges, JobSpec, LocalName, PolicyName,
-    Properties, RemoteNameError, RequestHeaders, SafeUrl, limits, ranges,
+    Direction, ErrorCode, FileRange, FileSpec, FileVerdict, HeadersWriteOnly, JobChanges, JobSpec, LocalName,
+    PolicyName, Properties, RemoteNameError, RequestHeaders, SafeUrl, limits, ranges,
 };
 use crate::policy::contract::limits as contract;
 use crate::transfer::{HeaderError, check_all, request_header};
@@ -198,11 +200,6 @@ impl Check {
         specs
     }
 
-    /// Another remote name for a file.
-    pub(super) fn remote_name(&mut self, text: &str) -> Option<SafeUrl> {
-        self.url("/remote_name", text)
-    }
-
     fn url(&mut self, field: impl Into<String>, text: &str) -> Option<SafeUrl> {
         let code = |error: &RemoteNameError| match error {
             RemoteNameError::TooLong { .. } => Some(ErrorCode::StringTooLong),
@@ -210,6 +207,27 @@ impl Check {
             RemoteNameError::NotAUrl(_) => None,
         };
         SafeUrl::parse(text).map_err(|error| self.refuse_with(code(&error), field, error)).ok()
+    }
+}
+
+/// What is wanted of a file.
+pub(super) enum FileWish {
+    RemoteName(SafeUrl),
+    Validate(FileVerdict),
+}
+
+/// What a patch wants of a file. Both at once would be two things of which one may fail: they are refused together.
+pub(super) fn file_change(patch: FilePatch) -> Result<FileWish, Refusal> {
+    match (patch.remote_name, patch.validation_state) {
+        (Some(text), None) => {
+            let mut check = Check::default();
+            let remote_name = check.url("/remote_name", &text);
+            let none = || Refusal::internal("a remote name that was refused was not reported");
+            check.done(remote_name)?.map(FileWish::RemoteName).ok_or_else(none)
+        }
+        (None, Some(verdict)) => Ok(FileWish::Validate(verdict)),
+        (None, None) => Err(Refusal::field("/remote_name", "must be given, unless validation_state is")),
+        (Some(_), Some(_)) => Err(Refusal::field("/validation_state", "cannot be given together with remote_name")),
     }
 }
 

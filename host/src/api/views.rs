@@ -1,7 +1,9 @@
 //! From what the host has to the wire.
 
 use crate::host::{JobSnapshot, NetworkStatus};
-use crate::job::{ErrorContext, Event, FileRecord, JobError, JobRecord, JobState};
+use crate::job::{
+    ErrorContext, Event, FileRecord, FileResponse, JobError, JobRecord, JobState, ResponseField, Validation,
+};
 use crate::notify::{Delivery, DeliveryState, WebhookStatus};
 use crate::policy::contract::Hook;
 use crate::policy::{DecisionRow, PolicyStatus};
@@ -11,7 +13,8 @@ use crate::transfer::FileSnapshot;
 use super::error::hexadecimal;
 use super::wire::{
     DecisionView, DeliveryView, ErrorView, EventView, FileProgressView, FileView, JobProgress, JobStateView, JobView,
-    NetworkView, NotifyFlag, PolicyView, Seconds, Time, WaitingOnView, WebhookView, cost_flags_text,
+    NetworkView, NotifyFlag, PolicyView, ResponseHeaderView, ResponseHeadersView, Seconds, Time, WaitingOnView,
+    WebhookView, cost_flags_text,
 };
 
 /// A job as it is reported: a final one as the store has it, any other with its gates.
@@ -145,7 +148,8 @@ pub(super) fn active_files(snapshot: &JobSnapshot) -> Vec<FileProgressView> {
     snapshot.progress.active.iter().map(view).collect()
 }
 
-pub(super) fn file(record: &FileRecord) -> FileView {
+/// A file, with the path of its part file where there is one.
+pub(super) fn file(record: &FileRecord, temporary_name: Option<String>) -> FileView {
     let version = record.version.as_ref();
     FileView {
         index: record.index.0,
@@ -161,7 +165,16 @@ pub(super) fn file(record: &FileRecord) -> FileView {
         integrity: record.finished.then_some(record.integrity),
         last_modified: version.and_then(|version| version.last_modified.clone()),
         etag: version.and_then(|version| version.etag.clone()),
+        // Complete validates what it publishes (bits.md 8.7).
+        validation_state: if record.published { Validation::Valid } else { record.validation },
+        temporary_name,
     }
+}
+
+pub(super) fn response(response: FileResponse) -> ResponseHeadersView {
+    let FileResponse { at, status, fields, truncated } = response;
+    let headers = fields.into_iter().map(|ResponseField { name, value }| ResponseHeaderView { name, value });
+    ResponseHeadersView { status, at: Time(at), headers: headers.collect(), truncated }
 }
 
 pub(super) fn event(number: u64, event: &Event) -> EventView {

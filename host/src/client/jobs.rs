@@ -9,8 +9,9 @@ use super::{Client, ClientError, EntityTag, Tagged};
 use crate::api::wire::{
     CompletedJob, DecisionPage, ErrorView, FilePage, FilePatch, FileView, JobHeaders, JobHeadersView, JobPage,
     JobPatch, JobProgress, JobStateView, JobView, JobWhy, NewFile, NewFiles, NewJob, PrefixReplaced, PrefixReplacement,
+    ResponseHeadersView,
 };
-use crate::job::{JobId, JobState, Priority, Redirects};
+use crate::job::{FileVerdict, JobId, JobState, Priority, Redirects};
 
 /// What makes a repeated creation the same one. The daemon answers the second with the job of the first.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -154,9 +155,26 @@ impl Client {
 
     /// Gives a file another remote name: durable at once, in force from the next attempt.
     pub async fn set_remote_name(&self, job: JobId, file: u32, remote_name: &str) -> Result<FileView, ClientError> {
-        let patch = FilePatch { remote_name: remote_name.to_owned() };
+        let patch = FilePatch { remote_name: Some(remote_name.to_owned()), ..FilePatch::default() };
         let request = Request::new(Method::PATCH, path(job, &format!("/files/{file}"))).json(&patch);
         self.transport.send(request.repeat(Repeat::Allowed)).await?.json()
+    }
+
+    /// Says what was found of a file that is transferred. An invalid one takes the job into ERROR, and is fetched again after resume. Not
+    /// repeated on a broken connection: the file may be another one by then.
+    pub async fn validate(&self, job: JobId, file: u32, verdict: FileVerdict) -> Result<FileView, ClientError> {
+        let patch = FilePatch { validation_state: Some(verdict), ..FilePatch::default() };
+        let request = Request::new(Method::PATCH, path(job, &format!("/files/{file}"))).json(&patch);
+        self.transport.send(request).await?.json()
+    }
+
+    /// The last head that an origin answered with for a file; none if none has answered yet.
+    pub async fn response_headers(&self, job: JobId, file: u32) -> Result<Option<ResponseHeadersView>, ClientError> {
+        match self.transport.send(Request::get(path(job, &format!("/files/{file}/response-headers")))).await {
+            Ok(answer) => answer.json().map(Some),
+            Err(error) if error.code() == Some("no_response") => Ok(None),
+            Err(error) => Err(error),
+        }
     }
 
     /// Remote names that begin with `from` begin with `to` afterwards.

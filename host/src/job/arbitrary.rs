@@ -331,6 +331,7 @@ pub(crate) fn restart_reason() -> impl Strategy<Value = RestartReason> {
         Just(RestartReason::DigestMismatch),
         Just(RestartReason::Repointed),
         Just(RestartReason::Requested),
+        Just(RestartReason::ValidationFailed),
     ]
 }
 

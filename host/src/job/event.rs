@@ -192,4 +192,6 @@ pub enum RestartReason {
     Repointed,
     /// A client or a policy asked for it.
     Requested,
+    /// A client found that the finished file is not as it should be.
+    ValidationFailed,
 }

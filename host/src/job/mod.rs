@@ -30,8 +30,8 @@ pub use properties::{
     CostFlags, CostState, Direction, NotifyFlags, Priority, Properties, PropertyError, Redirects, limits,
 };
 pub use record::{
-    AttemptSummary, FileRange, FileRecord, FileSummary, FileVersion, Integrity, Intent, JobRecord, PartIdentity,
-    RetryWait, Validation,
+    AttemptSummary, FileRange, FileRecord, FileSummary, FileVerdict, FileVersion, Integrity, Intent, JobRecord,
+    PartIdentity, RetryWait, Validation,
 };
 pub use remote_name::{Origin, RemoteNameError, SafeUrl};
 pub use response::{FileResponse, ResponseField};

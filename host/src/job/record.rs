@@ -249,8 +249,27 @@ pub enum Validation {
     Unset,
     /// The client says that it is as it should be.
     Valid,
-    /// The client says that it is not: it is fetched again after resume.
+    /// The client says that it is not: it is fetched again after resume, and nobody has said anything of it then.
     Invalid,
+}
+
+/// What a client can say of a finished file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum FileVerdict {
+    /// It is as it should be.
+    Valid,
+    /// It is not, and is to be fetched again.
+    Invalid,
+}
+
+impl From<FileVerdict> for Validation {
+    fn from(verdict: FileVerdict) -> Self {
+        match verdict {
+            FileVerdict::Valid => Self::Valid,
+            FileVerdict::Invalid => Self::Invalid,
+        }
+    }
 }
 
 /// What the scheduler and the policies are told of one file: the worker that has its record makes it.

@@ -54,6 +54,8 @@ pub enum Transition {
     Finished,
     /// A finished file was found lost or damaged when it was to be published; the job runs again after resume.
     PublicationFailed,
+    /// The client found that a finished file is not as it should be.
+    ValidationFailed,
     /// The client completed it, and what is finished is published.
     Completed,
     /// The client, a policy or the inactivity timeout cancelled it.
@@ -84,6 +86,7 @@ impl Transition {
             Self::Requeued => "queued",
             Self::Finished => "finished",
             Self::PublicationFailed => "found unpublished",
+            Self::ValidationFailed => "validated",
             Self::Completed => "completed",
             Self::Cancelled => "cancelled",
         }
@@ -170,6 +173,7 @@ impl JobState {
             // A worker may be told to stop while it ends its last file: the job no longer runs by then, and is done all the same.
             (Connecting | Transferring | TransientError | Queued, T::Finished) => Some(Transferred),
             (Transferred | Suspended | Error, T::PublicationFailed) => Some(self),
+            (_, T::ValidationFailed) => Some(Error),
             _ => None,
         };
         match next {
@@ -186,7 +190,7 @@ mod tests {
     /// The whole table, written from bits.md 1.2 and 1.3: a row for each transition, a column for each state by its number.
     /// Q queued, C connecting, T transferring, S suspended, E error, R transient error, D transferred, A acknowledged, X cancelled.
     #[rustfmt::skip]
-    const TABLE: [(Transition, &str); 14] = [
+    const TABLE: [(Transition, &str); 15] = [
         //                                     Q C T S E R D A X
         (Transition::Suspended,              "S S S S S S S - -"),
         (Transition::Resumed,                "Q C T Q Q Q Q - -"),
@@ -200,6 +204,7 @@ mod tests {
         (Transition::Requeued,               "- Q Q - - Q - - -"),
         (Transition::Finished,               "D D D - - D - - -"),
         (Transition::PublicationFailed,      "- - - S E - D - -"),
+        (Transition::ValidationFailed,       "E E E E E E E - -"),
         (Transition::Completed,              "A A A A A A A - -"),
         (Transition::Cancelled,              "X X X X X X X - -"),
     ];

@@ -6,7 +6,7 @@
 //! The core holds the header of every job that is not final; files stay in the store. A step is to be committed as a whole before any
 //! of its effects happens. If that fails, memory is ahead of disk: the core is dropped, and a new one is loaded from the store.
 //!
-//! - `commands`, `changes`: what clients want. `reports`: what workers tell. `conditions`: network, space, time.
+//! - `commands`, `changes`, `validation`: what clients want. `reports`: what workers tell. `conditions`: network, space, time.
 //! - `admission`: who gets a slot. `failure`, `recovery`: what follows a failed attempt. `ending`: complete and cancel.
 //! - `views`: the questions to policies. `waiting`: what is reported of a job that does not move.
 //! - `job`: a job as the core holds it. `board`: everything else that the core holds.
@@ -23,6 +23,7 @@ mod recovery;
 mod reports;
 #[cfg(test)]
 mod tests;
+mod validation;
 mod views;
 mod waiting;
 
@@ -74,6 +75,9 @@ impl Core {
             Input::Report { job, attempt, report } => self.report(job, attempt, report),
             Input::Answer { job, generation, answer } => self.answer(job, generation, answer),
             Input::PrefixReplaced { request, job, outcome } => self.prefix_replaced(request, job, outcome),
+            Input::FileLookedUp { request, job, file, verdict, found } => {
+                self.file_looked_up(request, job, file, verdict, found);
+            }
             Input::NetworkChanged(network) => self.network_changed(network),
             Input::Space { job, bytes_available } => self.space(job, bytes_available),
             Input::Tick => {

@@ -10,6 +10,7 @@
 //! ```
 
 mod batch;
+mod lookup;
 mod published;
 mod retention;
 mod tasks;
@@ -24,6 +25,7 @@ use tokio::sync::{broadcast, mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 
 use self::batch::{BatchBuilder, KeptReader};
+use self::lookup::LookUp;
 pub(crate) use self::published::{Published, PublishedJob};
 use self::retention::Retention;
 pub use self::retention::RetentionConfig;
@@ -219,6 +221,8 @@ struct Running {
     overrides: Vec<Override>,
     /// What the last commit brought with it, for the batch after it.
     follow_up: Vec<Input>,
+    /// Files that are to be looked up for the batch after that.
+    look_ups: Vec<LookUp>,
     tasks: Tasks,
     callers: HashMap<RequestId, Caller>,
     next_request: u64,
@@ -243,6 +247,7 @@ impl Running {
             overridden: None,
             overrides: Vec::new(),
             follow_up: Vec::new(),
+            look_ups: Vec::new(),
             tasks,
             callers: HashMap::new(),
             next_request: 0,
@@ -426,6 +431,10 @@ impl Running {
         loop {
             self.process(inputs).await?;
             inputs = std::mem::take(&mut self.follow_up);
+            if inputs.is_empty() && !self.look_ups.is_empty() {
+                let wanted = lookup::take_distinct(&mut self.look_ups);
+                inputs = lookup::answers(&self.parts.store, &self.reader, wanted).await;
+            }
             if inputs.is_empty() {
                 return Ok(());
             }
@@ -545,6 +554,9 @@ impl Running {
                 }
             }
             Effect::Forget(job) => self.tasks.forget(job),
+            Effect::LookUpFile { request, job, file, verdict } => {
+                self.look_ups.push(LookUp { request, job, file, verdict });
+            }
             effect => self.tasks.apply(effect),
         }
     }
@@ -556,6 +568,7 @@ impl Running {
         self.mode = self.mode.unsound();
         self.tasks.stop_all();
         self.follow_up.clear();
+        self.look_ups.clear();
         for Override { reply_tx, .. } in self.overrides.drain(..) {
             let _left = reply_tx.send(Err(CommandError::Store(error.to_string())));
         }

@@ -6,8 +6,8 @@ use super::limits::LimitReached;
 use super::step::Question;
 use crate::clock::UnixMillis;
 use crate::job::{
-    AttemptNumber, ChangeError, ErrorCode, Failure, FileIndex, FileResponse, FileSpec, FileSummary, FileVersion,
-    IdempotencyKey, IllegalTransition, Integrity, JobChanges, JobError, JobId, JobRecord, JobSpec, Origin,
+    AttemptNumber, ChangeError, ErrorCode, Failure, FileIndex, FileResponse, FileSpec, FileSummary, FileVerdict,
+    FileVersion, IdempotencyKey, IllegalTransition, Integrity, JobChanges, JobError, JobId, JobRecord, JobSpec, Origin,
     PartIdentity, PolicyName, PropertyError, RequestHeaders, SafeUrl,
 };
 use crate::network::Network;
@@ -57,6 +57,20 @@ pub enum Input {
         job: JobId,
         /// What became of it.
         outcome: PrefixOutcome,
+    },
+    /// The store tells of a file, after [`super::Effect::LookUpFile`]. Nothing else is handled between the commit of the batch that wanted it
+    /// and the batch that holds this.
+    FileLookedUp {
+        /// Who asked for it.
+        request: RequestId,
+        /// Which job.
+        job: JobId,
+        /// Which file.
+        file: FileIndex,
+        /// What a client says of it.
+        verdict: FileVerdict,
+        /// The file as it is, if there is one; or why the store could not be read.
+        found: Result<Option<FileSummary>, String>,
     },
     /// The network came, went or changed its cost.
     NetworkChanged(Network),
@@ -112,6 +126,15 @@ pub enum Command {
         file: FileIndex,
         /// Its new remote name.
         remote_name: SafeUrl,
+    },
+    /// Say that a finished file is as it should be, or is not: then the job goes into ERROR, and fetches the file again when it is resumed.
+    Validate {
+        /// Which job.
+        job: JobId,
+        /// Which file.
+        file: FileIndex,
+        /// What the client found.
+        verdict: FileVerdict,
     },
     /// Give every remote name that begins with one text another begin, all or none: durable at once, in force from the next attempt.
     ReplaceRemotePrefix {
@@ -205,6 +228,14 @@ pub enum CommandError {
         /// Which job.
         job: JobId,
         /// Which file it does not have.
+        file: FileIndex,
+    },
+    /// E_PENDING.
+    #[error("file {file} of job {job} is not transferred yet: it can be validated only then")]
+    Pending {
+        /// Which job.
+        job: JobId,
+        /// Which file.
         file: FileIndex,
     },
     /// A property is out of its limits, or cannot be set any more.

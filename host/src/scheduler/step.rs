@@ -2,8 +2,8 @@
 
 use super::input::{CommandError, FileProgress, Reply, RequestId};
 use crate::job::{
-    AttemptNumber, DecisionId, Event, FileIndex, FileResponse, FileSpec, IdempotencyKey, Integrity, JobId, JobRecord,
-    Origin, PolicyName, Redirects, RequestHeaders, SafeUrl,
+    AttemptNumber, DecisionId, Event, FileIndex, FileResponse, FileSpec, FileVerdict, IdempotencyKey, Integrity, JobId,
+    JobRecord, Origin, PolicyName, Redirects, RequestHeaders, SafeUrl,
 };
 use crate::network::Network;
 use crate::policy::contract;
@@ -169,6 +169,8 @@ pub enum FileChange {
     /// Another remote name, by the will of a client or a policy; `repointed` is set if the row has a version. Where it is of another origin, the job's request headers are
     /// dropped: they were not given for that one.
     RemoteName(SafeUrl),
+    /// What a client found when it looked at the file. It stays until the file is finished again, or restarted.
+    Validated(FileVerdict),
 }
 
 /// What happens after the commit.
@@ -224,6 +226,17 @@ pub enum Effect {
     },
     /// Measure the free space for the first unfinished file of the job; feed `Input::Space`.
     ProbeSpace(JobId),
+    /// Read the file as it is after this commit; feed [`super::Input::FileLookedUp`] before anything else.
+    LookUpFile {
+        /// Repeated in the input, like all that follow.
+        request: RequestId,
+        /// Which job.
+        job: JobId,
+        /// Which file.
+        file: FileIndex,
+        /// What a client says of it.
+        verdict: FileVerdict,
+    },
     /// The job is final: forget its progress cell and whatever else is kept for it in memory.
     Forget(JobId),
 }

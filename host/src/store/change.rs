@@ -39,6 +39,7 @@ pub(super) fn apply(file: &mut FileRecord, change: FileChange) {
             }
             file.finished = true;
             file.integrity = integrity;
+            file.validation = Validation::Unset;
         }
         FileChange::Restarted => {
             file.version = None;
@@ -53,6 +54,7 @@ pub(super) fn apply(file: &mut FileRecord, change: FileChange) {
             file.integrity = Integrity::default();
             file.validation = Validation::Unset;
         }
+        FileChange::Validated(verdict) => file.validation = verdict.into(),
         FileChange::RemoteName(remote_name) => {
             file.repointed = file.version.is_some();
             // At another origin the job has no headers any more that could be withheld.

@@ -157,6 +157,7 @@ impl FileTask {
         });
         let part = created.await?;
         self.file.part = Some(part.identity());
+        self.active.set_has_part();
         self.part = Some(Arc::new(part));
         self.ledger.name_is_durable = false;
         Ok(())

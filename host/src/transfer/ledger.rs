@@ -220,7 +220,8 @@ impl FileTask {
             RestartReason::PartFileDamaged
             | RestartReason::DigestMismatch
             | RestartReason::Repointed
-            | RestartReason::Requested => Ok(()),
+            | RestartReason::Requested
+            | RestartReason::ValidationFailed => Ok(()),
         }
     }
 

@@ -1,6 +1,6 @@
 //! How far a running job is: written by its worker, read by whoever shows it, past the driver and the store.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use crate::job::FileIndex;
@@ -22,6 +22,7 @@ pub(crate) struct ActiveFile {
     durable: AtomicU64,
     /// [`UNKNOWN`] until the origin has said it.
     total: AtomicU64,
+    has_part: AtomicBool,
 }
 
 const UNKNOWN: u64 = u64::MAX;
@@ -50,6 +51,8 @@ pub struct FileSnapshot {
     pub durable: u64,
     /// Its size, once the origin has said it.
     pub total: Option<u64>,
+    /// Its part file is there.
+    pub has_part: bool,
 }
 
 impl ProgressCell {
@@ -66,7 +69,8 @@ impl ProgressCell {
 
     pub(crate) fn begin(&self, file: FileIndex, local_name: String) -> Arc<ActiveFile> {
         let (done, durable, total) = (AtomicU64::new(0), AtomicU64::new(0), AtomicU64::new(UNKNOWN));
-        let active = Arc::new(ActiveFile { file, local_name, done, durable, total });
+        let has_part = AtomicBool::new(false);
+        let active = Arc::new(ActiveFile { file, local_name, done, durable, total, has_part });
         self.lock().push(Arc::clone(&active));
         active
     }
@@ -101,6 +105,10 @@ impl ActiveFile {
         self.total.store(total.unwrap_or(UNKNOWN), Ordering::Relaxed);
     }
 
+    pub(crate) fn set_has_part(&self) {
+        self.has_part.store(true, Ordering::Relaxed);
+    }
+
     fn snapshot(&self) -> FileSnapshot {
         let total = self.total.load(Ordering::Relaxed);
         FileSnapshot {
@@ -109,6 +117,7 @@ impl ActiveFile {
             done: self.done.load(Ordering::Relaxed),
             durable: self.durable.load(Ordering::Relaxed),
             total: (total != UNKNOWN).then_some(total),
+            has_part: self.has_part.load(Ordering::Relaxed),
         }
     }
 }
@@ -127,8 +136,14 @@ mod tests {
         first.set_total(Some(20));
         cell.received(10);
         let snapshot = cell.snapshot();
-        let shown =
-            FileSnapshot { file: FileIndex(3), local_name: "/d/a".into(), done: 10, durable: 5, total: Some(20) };
+        let shown = FileSnapshot {
+            file: FileIndex(3),
+            local_name: "/d/a".into(),
+            done: 10,
+            durable: 5,
+            total: Some(20),
+            has_part: false,
+        };
         assert_eq!(snapshot.active[0], shown);
         assert_eq!(snapshot.active[1].total, None);
         cell.end(FileIndex(3));

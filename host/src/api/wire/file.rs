@@ -3,8 +3,8 @@
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::strict;
-use crate::job::{FileRange, Integrity};
+use super::{Time, strict};
+use crate::job::{FileRange, FileVerdict, Integrity, Validation};
 
 /// A file to be fetched.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -67,18 +67,26 @@ pub struct NewFiles {
     pub files: Vec<NewFile>,
 }
 
-/// What can be changed of a file.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+/// What can be changed of a file: one thing at a time.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(min_properties = 1, max_properties = 1)]
 pub struct FilePatch {
     /// Another http or https URL. Durable at once, in force from the next attempt.
+    #[serde(default, deserialize_with = "strict::given", skip_serializing_if = "Option::is_none")]
     #[schema(
         format = "uri",
         pattern = "^[Hh][Tt][Tt][Pp][Ss]?:",
         max_length = 8192,
+        nullable = false,
         example = "https://mirror.example.org/disk.iso"
     )]
-    pub remote_name: String,
+    pub remote_name: Option<String>,
+    /// What was found of a file that is transferred. With `invalid` the job goes into `error` (`validation_failed`), whatever else it does,
+    /// and fetches the file again when it is resumed.
+    #[serde(default, deserialize_with = "strict::given_word", skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub validation_state: Option<FileVerdict>,
 }
 
 /// A file as the host has it.
@@ -94,7 +102,7 @@ pub struct FileView {
     pub sha256: Option<String>,
     /// The parts of the remote file that make up the local one; empty: all of it.
     pub ranges: Vec<RangeView>,
-    /// The size of the whole file.
+    /// The size of the local file, once it is known.
     pub bytes_total: Option<u64>,
     /// Durable bytes, as of the last checkpoint.
     pub bytes_transferred: u64,
@@ -111,6 +119,35 @@ pub struct FileView {
     pub last_modified: Option<String>,
     /// The ETag field of the version that is fetched.
     pub etag: Option<String>,
+    /// What a client found of it; a completed file is valid. `invalid` until it is fetched again.
+    pub validation_state: Validation,
+    /// The path of the part file, while there is one. It may be read, and is not to be written to.
+    #[schema(example = "/srv/.backhaul-1f2e3d4c-01912345-6789-7abc-8def-0123456789ab-0.part")]
+    pub temporary_name: Option<String>,
+}
+
+/// The last head that an origin answered with for a file.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct ResponseHeadersView {
+    /// The status of the answer.
+    #[schema(example = 206)]
+    pub status: u16,
+    /// When it came.
+    pub at: Time,
+    /// Its fields, in their order, names in lower case.
+    pub headers: Vec<ResponseHeaderView>,
+    /// Fields were left out, or values cut, for their size.
+    pub truncated: bool,
+}
+
+/// A field of a head.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct ResponseHeaderView {
+    /// In lower case.
+    #[schema(example = "etag")]
+    pub name: String,
+    /// `null` where it may be a secret: cookies, tokens, what has to do with authentication, URLs. It is not kept then.
+    pub value: Option<String>,
 }
 
 /// A page of files, in their order.

@@ -17,7 +17,9 @@ mod webhook;
 
 pub use self::cost::{CostFlagsError, cost_flags_text, parse_cost_flags};
 pub use self::event::{CutOffEvent, EventPage, EventView, MissedEvent, ProgressEvent};
-pub use self::file::{FilePage, FilePatch, FileView, NewFile, NewFiles, RangeView};
+pub use self::file::{
+    FilePage, FilePatch, FileView, NewFile, NewFiles, RangeView, ResponseHeaderView, ResponseHeadersView,
+};
 pub use self::job::{
     CompletedJob, DecisionPage, DecisionView, ErrorView, FileProgressView, JobHeaders, JobHeadersView, JobPage,
     JobPatch, JobProgress, JobStateView, JobView, JobWhy, NewJob, NotifyFlag, PrefixReplaced, PrefixReplacement,

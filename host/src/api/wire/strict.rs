@@ -52,6 +52,18 @@ pub(super) fn optional_word<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
     word.map(|word| T::deserialize(CowStrDeserializer::new(word))).transpose()
 }
 
+/// What is given, and not null: where a field may be left out, but not say nothing.
+pub(super) fn given<'de, D: Deserializer<'de>, T: Deserialize<'de>>(deserializer: D) -> Result<Option<T>, D::Error> {
+    T::deserialize(deserializer).map(Some)
+}
+
+/// As [`given`], one of some words.
+pub(super) fn given_word<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
+    deserializer: D,
+) -> Result<Option<T>, D::Error> {
+    word(deserializer).map(Some)
+}
+
 /// A list of words, or null.
 pub(super) fn optional_words<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
     deserializer: D,

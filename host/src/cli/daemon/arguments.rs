@@ -236,12 +236,22 @@ pub(crate) struct WatchArguments {
     pub(crate) output: OutputArguments,
 }
 
+/// What a person can say of a finished file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Validation {
+    /// It is as it should be
+    Valid,
+    /// It is not
+    Invalid,
+}
+
 /// `job set`.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
   backhaul job set 3f2a91bc --priority high --minimum-retry-delay 30s
   backhaul job set 3f2a91bc --file 0 --remote-name https://mirror.example/disk.iso -H @token.txt
+  backhaul job set 3f2a91bc --file 0 --validation invalid
   backhaul job set 3f2a91bc --replace-prefix http://old.example/ https://new.example/pub/")]
 pub(crate) struct SetArguments {
     /// Which job
@@ -267,13 +277,17 @@ pub(crate) struct SetArguments {
     #[arg(long, value_name = "NAME")]
     pub(crate) remove_label: Vec<String>,
 
-    /// Which file gets another remote name, by its number
-    #[arg(long, value_name = "N", requires = "remote_name")]
+    /// Which file is changed, by its number
+    #[arg(long, value_name = "N", requires = "of_file")]
     pub(crate) file: Option<u32>,
 
     /// The URL that the file is fetched from; in force from the next attempt
-    #[arg(long, value_name = "URL", requires = "file", value_hint = ValueHint::Url)]
+    #[arg(long, value_name = "URL", requires = "file", group = "of_file", value_hint = ValueHint::Url)]
     pub(crate) remote_name: Option<String>,
+
+    /// What you found of a transferred file; an invalid one is fetched again once the job is resumed
+    #[arg(long, value_name = "STATE", requires = "file", group = "of_file")]
+    pub(crate) validation: Option<Validation>,
 
     /// Remote names that begin with the one begin with the other
     #[arg(long, num_args = 2, value_names = ["FROM", "TO"])]

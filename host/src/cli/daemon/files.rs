@@ -7,6 +7,7 @@ use crate::api::wire::FileView;
 use crate::cli::exit_code::ExitCode;
 use crate::cli::failure::Failure;
 use crate::cli::units::bytes;
+use crate::job::Validation;
 
 /// Files asked for at once.
 const PAGE: u32 = 1000;
@@ -47,7 +48,9 @@ impl Row for FileView {
 const fn state(file: &FileView) -> &'static str {
     match (file.completed, file.transferred, file.bytes_transferred) {
         (true, _, _) => "completed",
+        (false, true, _) if matches!(file.validation_state, Validation::Valid) => "valid",
         (false, true, _) => "transferred",
+        (false, false, 0) if matches!(file.validation_state, Validation::Invalid) => "invalid",
         (false, false, 0) => "-",
         (false, false, _) => "begun",
     }

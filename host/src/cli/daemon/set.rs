@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::Session;
-use super::arguments::SetArguments;
+use super::arguments::{SetArguments, Validation};
 use super::job_id::resolve;
 use super::jobs::brief;
 use crate::api::wire::{JobPatch, JobView, PrefixReplacement};
@@ -11,7 +11,7 @@ use crate::cli::exit_code::ExitCode;
 use crate::cli::failure::Failure;
 use crate::cli::printer::Tone;
 use crate::cli::units::files;
-use crate::job::JobId;
+use crate::job::{FileVerdict, JobId};
 
 /// Labels are changed as a whole, so that two who do so at once are told apart by the version; so often is it tried again.
 const TRIES: u32 = 5;
@@ -28,7 +28,7 @@ pub(super) async fn set(session: &Session<'_>, arguments: &SetArguments) -> Resu
     let properties_change = labels_change || patch != JobPatch::default();
     if !properties_change && headers.is_none() && arguments.file.is_none() && arguments.replace_prefix.is_empty() {
         return Err(Failure::usage(
-            "nothing to set: give a property, --label, --header, --file with --remote-name, or --replace-prefix",
+            "nothing to set: give a property, --label, --header, --file with --remote-name or --validation, or --replace-prefix",
         ));
     }
     let id = resolve(session, &arguments.job).await?;
@@ -39,6 +39,13 @@ pub(super) async fn set(session: &Session<'_>, arguments: &SetArguments) -> Resu
     }
     if let (Some(file), Some(remote_name)) = (arguments.file, &arguments.remote_name) {
         session.client.set_remote_name(id, file, remote_name).await?;
+    }
+    if let (Some(file), Some(validation)) = (arguments.file, arguments.validation) {
+        let verdict = match validation {
+            Validation::Valid => FileVerdict::Valid,
+            Validation::Invalid => FileVerdict::Invalid,
+        };
+        session.client.validate(id, file, verdict).await?;
     }
     if let [from, to] = arguments.replace_prefix.as_slice() {
         let replacement = PrefixReplacement { from: from.clone(), to: to.clone() };

@@ -260,6 +260,7 @@ pub(crate) fn restart(reason: RestartReason, bytes_discarded: u64) -> String {
         RestartReason::DigestMismatch => "the bytes were not those of the digest",
         RestartReason::Repointed => "it has another address now, and nothing proves that the bytes are the same",
         RestartReason::Requested => "as requested",
+        RestartReason::ValidationFailed => "it was found not to be as it should be",
     };
     match bytes_discarded {
         0 => why.to_owned(),

@@ -23,6 +23,7 @@ impl Core {
             Command::AddFiles { job, .. }
             | Command::SetHeaders { job, .. }
             | Command::SetRemoteName { job, .. }
+            | Command::Validate { job, .. }
             | Command::ReplaceRemotePrefix { job, .. }
             | Command::Modify { job, .. } => *job,
             Command::Suspend(job) | Command::Resume(job) | Command::Complete(job) | Command::Cancel(job) => *job,
@@ -35,6 +36,7 @@ impl Core {
             Command::Create { .. } => {}
             Command::AddFiles { files, .. } => board.add_files(job, request, files),
             Command::SetRemoteName { file, remote_name, .. } => board.set_remote_name(job, request, file, remote_name),
+            Command::Validate { file, verdict, .. } => board.look_up_file(job, request, file, verdict),
             Command::ReplaceRemotePrefix { from, to, .. } => board.replace_remote_prefix(job, request, from, to),
             Command::SetHeaders { headers, .. } => board.set_headers(job, request, headers),
             Command::Modify { changes, expected, .. } => board.modify(job, request, &changes, expected.as_deref()),

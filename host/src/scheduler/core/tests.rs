@@ -12,3 +12,4 @@ mod properties;
 mod simulation;
 mod slots;
 mod table;
+mod validation;

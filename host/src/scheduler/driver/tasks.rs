@@ -168,7 +168,7 @@ impl Tasks {
                 });
                 self.probes.insert(job, probe);
             }
-            Effect::Reply { .. } | Effect::Forget(_) => {}
+            Effect::Reply { .. } | Effect::Forget(_) | Effect::LookUpFile { .. } => {}
         }
     }
 

@@ -4,7 +4,7 @@ use rusqlite::Connection;
 
 use super::events::Story;
 use super::{Findings, REPORT, RESTORE, disk, each};
-use crate::job::{FileRecord, JobRecord, StoreId};
+use crate::job::{FileRecord, JobRecord, StoreId, Validation};
 use crate::store::error::Result;
 use crate::store::rows::file;
 
@@ -82,6 +82,8 @@ fn look(file: &FileRecord, subject: &str, findings: &mut Findings) {
     require(file.durable == 0 || file.version.is_some(), "it has bytes of no version");
     require(file.version.is_some() || file.part.is_none(), "it has a part file of no version");
     require(file.durable == 0 || file.part.is_some(), "it has bytes and no part file");
+    let is_refused = file.validation == Validation::Invalid;
+    require(!(file.finished && is_refused), "it is finished, although a client has found it invalid");
     if file.finished {
         require(size == Some(file.durable), "it is finished, and its durable bytes are not its size");
     }

@@ -10,8 +10,8 @@ use tempfile::TempDir;
 use super::*;
 use crate::clock::UnixMillis;
 use crate::job::{
-    Event, EventKind, FileIndex, FileSpec, FileVersion, Integrity, Intent, JobId, JobRecord, JobState, LocalName,
-    PartIdentity, RequestHeaders, part_file_name,
+    Event, EventKind, FileIndex, FileResponse, FileSpec, FileVerdict, FileVersion, Integrity, Intent, JobId, JobRecord,
+    JobState, LocalName, PartIdentity, RequestHeaders, part_file_name,
 };
 use crate::notify::tests::a_webhook;
 use crate::notify::{Delivery, DeliveryState, NotifyWrite};
@@ -56,6 +56,7 @@ impl Sound {
             journal(id, EventKind::JobCreated),
             state(id, JobState::Suspended, JobState::Queued),
             Write::UpdateJob(Box::new(sound.job.clone())),
+            Write::Response { job: id, file: FileIndex(1), response: Box::new(response()) },
             // Events of other jobs and of the host change nothing.
             Write::Journal(Event {
                 at: UnixMillis(1),
@@ -114,6 +115,15 @@ impl Sound {
     fn check(&self) -> CheckReport {
         check(&self.state_directory()).unwrap()
     }
+}
+
+/// Without the restart that belongs to it.
+fn invalid(job: JobId, file: u32) -> Write {
+    Write::UpdateFile { job, file: FileIndex(file), change: FileChange::Validated(FileVerdict::Invalid) }
+}
+
+fn response() -> FileResponse {
+    FileResponse { at: UnixMillis(2), status: 200, fields: Vec::new(), truncated: false }
 }
 
 fn journal(job: JobId, kind: EventKind) -> Write {
@@ -248,6 +258,8 @@ fn every_disagreement_is_found() {
         (|s| s.sql("DELETE FROM event WHERE number = 4"), "event 5", "the one before it is 3"),
         (|s| s.sql("UPDATE event SET at = 7 WHERE number = 4"), "event 4", "column checksum"),
         (|s| s.sql("UPDATE job SET attempt = attempt + 1"), "database", "table job, id"),
+        (|s| s.sql("UPDATE file_response SET headers = replace(headers, '200', '404')"), "job", "table file_response"),
+        (|s| s.write(vec![invalid(s.job.id, 1)]), "file 1", "a client has found it invalid"),
         (|s| s.sql("UPDATE file SET durable = 9 WHERE file_index = 0"), "job", "table file, job_id"),
         (|s| s.sql("UPDATE file SET stage = 3 WHERE file_index = 0"), "job", "table file, job_id"),
     ];

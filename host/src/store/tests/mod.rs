@@ -16,8 +16,8 @@ use tempfile::TempDir;
 use super::{Batch, Committed, OpenMode, Store, StoreError};
 use crate::clock::UnixMillis;
 use crate::job::{
-    AttemptNumber, Direction, Event, EventKind, FileIndex, FileSpec, FileVersion, Integrity, JobId, JobRecord,
-    JobState, LocalName, PartIdentity, Properties, RequestHeaders,
+    AttemptNumber, Direction, Event, EventKind, FileIndex, FileResponse, FileSpec, FileVersion, Integrity, JobId,
+    JobRecord, JobState, LocalName, PartIdentity, Properties, RequestHeaders, ResponseField,
 };
 use crate::scheduler::{FileChange, FileProgress, Write};
 
@@ -108,6 +108,14 @@ fn insert(job: &JobRecord, files: Vec<FileSpec>) -> Vec<Write> {
 
 fn journal(job: JobId, kind: EventKind) -> Write {
     Write::Journal(Event { at: UnixMillis(2), job: Some(job), kind })
+}
+
+/// The head of an answer of such a status.
+fn response(job: JobId, file: u32, status: u16) -> Write {
+    let field = |name: &str, value: Option<&str>| ResponseField { name: name.into(), value: value.map(str::to_owned) };
+    let fields = vec![field("etag", Some("\"v1\"")), field("set-cookie", None)];
+    let response = Box::new(FileResponse { at: UnixMillis(3), status, fields, truncated: false });
+    Write::Response { job, file: FileIndex(file), response }
 }
 
 fn progress(file: u32, durable: u64) -> FileProgress {

@@ -35,6 +35,7 @@ fn final_jobs_go_with_all_that_was_theirs_when_they_are_old_enough() {
     for (number, job) in (0..).zip([&old, &young, &running]) {
         let mut writes = insert(job, some_files(3));
         writes.push(Write::RememberKey { job: job.id, owner: job.owner.clone(), key: key(number) });
+        writes.push(response(job.id, 1, 200));
         fixture.commit(writes).unwrap();
     }
     assert_eq!(prune(&fixture.store, KEEP_ALL).0, []);
@@ -43,6 +44,8 @@ fn final_jobs_go_with_all_that_was_theirs_when_they_are_old_enough() {
     let reader = fixture.store.reader().unwrap();
     let counts = reader.counts().unwrap();
     assert_eq!((counts.jobs, counts.files, counts.events), (2, 6, 3), "events are kept as long as other events");
+    let status = |job, file| reader.response(job, FileIndex(file)).unwrap().map(|response| response.status);
+    assert_eq!((status(old.id, 1), status(young.id, 1), status(young.id, 0)), (None, Some(200), None));
     assert_eq!(reader.job_of_key(&old.owner, "0").unwrap(), None);
     assert_eq!(reader.job_of_key(&young.owner, "1").unwrap(), Some((young.id, Sha256([1; 32]))));
     let listed = reader.final_jobs(&JobFilter::default(), None, 9).unwrap();

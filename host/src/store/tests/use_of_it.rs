@@ -215,3 +215,48 @@ fn a_closed_store_says_so_and_its_directory_is_free() {
     let names: Vec<_> = std::fs::read_dir(fixture.directory.path()).unwrap().map(|e| e.unwrap().file_name()).collect();
     assert!(!names.iter().any(|name| name.to_string_lossy().contains("-wal")), "{names:?}");
 }
+
+#[test]
+fn the_last_response_of_a_file_stands_and_goes_with_no_other() {
+    let fixture = Fixture::new();
+    let job = a_job();
+    fixture.commit(insert(&job, some_files(2))).unwrap();
+    fixture.commit(vec![response(job.id, 0, 503), response(job.id, 1, 404), response(job.id, 0, 206)]).unwrap();
+    let reader = fixture.store.reader().unwrap();
+    let found = |file| reader.response(job.id, FileIndex(file)).unwrap();
+    assert_eq!(found(0).map(|response| response.status), Some(206));
+    assert_eq!(found(0).unwrap().fields[1].value, None);
+    assert_eq!(found(1).map(|response| response.status), Some(404));
+    assert_eq!(found(2), None);
+}
+
+#[test]
+fn headers_that_are_given_anew_are_for_redirected_files_too() {
+    let fixture = Fixture::new();
+    let job = a_job();
+    fixture.commit(insert(&job, some_files(3))).unwrap();
+    let reader = fixture.store.reader().unwrap();
+    let name = |file| reader.file(job.id, FileIndex(file)).unwrap().unwrap().remote_name;
+    let redirect = |file, to: &str| {
+        let kind = EventKind::JobModified { fields: vec!["remote_name".into()] };
+        Write::Redirected {
+            job: job.id,
+            file: FileIndex(file),
+            from: name(file).into(),
+            to: Box::new(to.parse().unwrap()),
+            headers_withheld: true,
+            event: Event { at: UnixMillis(1), job: Some(job.id), kind },
+        }
+    };
+    let headers = reader.headers(job.id).unwrap();
+    let (first, again) = (redirect(1, "http://cdn.example/a"), redirect(1, "http://other.example/"));
+    let committed = fixture.commit(vec![first, again]).unwrap();
+    // The second one comes of a name that the file does not have any more.
+    assert_eq!(committed.events.len(), 1);
+    let withheld = || (0..3).map(|file| reader.file(job.id, FileIndex(file)).unwrap().unwrap().headers_withheld);
+    assert!(withheld().eq([false, true, false]));
+    assert_eq!(name(1).expose().as_str(), "http://cdn.example/a");
+    assert_eq!(reader.headers(job.id).unwrap(), headers, "the other files have theirs");
+    fixture.commit(vec![Write::ReplaceHeaders { job: job.id, headers }]).unwrap();
+    assert!(withheld().eq([false, false, false]));
+}

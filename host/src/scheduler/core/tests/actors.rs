@@ -5,9 +5,9 @@ use std::sync::Arc;
 use super::harness::{because, defaults, failure, file_spec, progress, spec};
 use super::simulation::{Calm, Simulation};
 use crate::job::{
-    CostFlags, CostState, ErrorCode, FailureClass, FileIndex, FileRange, FileSpec, FileSummary, HeadersWriteOnly,
-    IdempotencyKey, Integrity, JobChanges, JobId, JobSpec, NotifyFlags, Priority, Properties, Redirects,
-    RequestHeaders, RestartReason, SafeUrl, Sha256,
+    CostFlags, CostState, ErrorCode, FailureClass, FileIndex, FileRange, FileSpec, FileSummary, FileVerdict,
+    HeadersWriteOnly, IdempotencyKey, Integrity, JobChanges, JobId, JobSpec, NotifyFlags, Priority, Properties,
+    Redirects, RequestHeaders, RestartReason, SafeUrl, Sha256,
 };
 use crate::network::{Interface, Network};
 use crate::policy::contract::Change;
@@ -137,7 +137,7 @@ impl Simulation {
 
     pub(super) fn command(&self, job: JobId, what: u8) -> Command {
         let roll = mix(self.dice ^ 1);
-        match what % 13 {
+        match what % 14 {
             0..=2 => Command::Resume(job),
             3 => Command::Suspend(job),
             4 => Command::Complete(job),
@@ -170,6 +170,10 @@ impl Simulation {
             11 => {
                 let headers = RequestHeaders(vec![("x-roll".into(), roll.to_string())]);
                 Command::SetHeaders { job, headers }
+            }
+            12 => {
+                let verdict = if roll.is_multiple_of(4) { FileVerdict::Valid } else { FileVerdict::Invalid };
+                Command::Validate { job, file: FileIndex(u32::try_from(roll % 3).unwrap()), verdict }
             }
             _ => {
                 let remote_name = SafeUrl::parse(&format!("http://origin{}/y", roll % 4)).unwrap();

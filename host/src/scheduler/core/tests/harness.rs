@@ -9,8 +9,8 @@ use super::super::Core;
 use crate::clock::{BootMillis, Now, UnixMillis};
 use crate::job::{
     AttemptNumber, Direction, ErrorCode, ErrorContext, EventKind, Failure, FailureClass, FileIndex, FileSpec,
-    FileVersion, Integrity, JobError, JobId, JobRecord, JobSpec, JobState, LocalName, Phase, PolicyName, Properties,
-    RequestHeaders, SafeUrl,
+    FileSummary, FileVerdict, FileVersion, Integrity, JobError, JobId, JobRecord, JobSpec, JobState, LocalName, Phase,
+    PolicyName, Properties, RequestHeaders, SafeUrl,
 };
 use crate::network::Network;
 use crate::scheduler::{
@@ -39,6 +39,7 @@ pub(super) struct ModelFile {
     pub(super) published: bool,
     pub(super) restarts: u32,
     pub(super) remote_name: Option<SafeUrl>,
+    pub(super) verdict: Option<FileVerdict>,
 }
 
 impl ModelStore {
@@ -74,6 +75,7 @@ impl ModelStore {
                         *row = ModelFile { restarts, remote_name, ..ModelFile::default() };
                     }
                     FileChange::RemoteName(name) => row.remote_name = Some(name.clone()),
+                    FileChange::Validated(verdict) => row.verdict = Some(*verdict),
                 }
             }
             Write::ReplaceRemotePrefix { job, from, to, replacement } => {
@@ -100,6 +102,21 @@ impl ModelStore {
 }
 
 impl ModelStore {
+    /// What the driver feeds after [`Effect::LookUpFile`].
+    pub(super) fn look_up(&self, effect: Effect) -> Input {
+        let Effect::LookUpFile { request, job, file, verdict } = effect else { panic!("{effect:?} is no look-up") };
+        let found = self.files.get(&(job, file.0)).map(|row| FileSummary {
+            index: file,
+            remote_name: row.remote_name.clone().unwrap(),
+            local_name: "/tmp/file".into(),
+            bytes_total: row.sized,
+            durable: row.durable,
+            finished: row.finished,
+            restarts: row.restarts,
+        });
+        Input::FileLookedUp { request, job, file, verdict, found: Ok(found) }
+    }
+
     fn replace_prefix(&mut self, id: JobId, from: &str, to: &str, replacement: &Replacement) {
         let (mut names, mut refused) = (Vec::new(), None);
         for ((_, index), file) in self.files.range((id, 0)..=(id, u32::MAX)) {
@@ -321,6 +338,13 @@ impl World {
         }
         assert_eq!(self.core.board.illegal, 0, "an illegal transition was tried");
         if let Some(input) = self.store.replaced.pop_front() {
+            self.feed(input);
+        }
+        let is_look_up = |effect: &Effect| matches!(effect, Effect::LookUpFile { .. });
+        if let Some(position) = self.effects.iter().position(is_look_up)
+            && let Some(effect) = self.effects.remove(position)
+        {
+            let input = self.store.look_up(effect);
             self.feed(input);
         }
     }

@@ -41,6 +41,8 @@ pub(super) struct Simulation {
     /// Publications and deletions that are under way.
     pub(super) chores: BTreeMap<JobId, Effect>,
     open_asks: VecDeque<Ask>,
+    /// Files that the core wants looked up.
+    look_ups: VecDeque<Effect>,
     unanswered: BTreeMap<RequestId, JobId>,
     answered: BTreeSet<RequestId>,
     last_reply: Option<(RequestId, Result<Reply, CommandError>)>,
@@ -110,6 +112,7 @@ impl Simulation {
             workers: BTreeMap::new(),
             chores: BTreeMap::new(),
             open_asks: VecDeque::new(),
+            look_ups: VecDeque::new(),
             unanswered: BTreeMap::new(),
             answered: BTreeSet::new(),
             last_reply: None,
@@ -270,6 +273,10 @@ impl Simulation {
             let answer = self.decide(&ask);
             self.step(Input::Answer { job: ask.job, generation: ask.generation, answer });
         }
+        if let Some(look_up) = self.look_ups.pop_front() {
+            let input = self.store.look_up(look_up);
+            self.feed(input);
+        }
     }
 
     /// Answers one of the open questions; late, twice, of another generation, or to another question.
@@ -341,6 +348,7 @@ impl Simulation {
                 assert!(!self.workers.contains_key(&job), "files are touched while a worker writes to them");
                 self.chores.insert(job, effect);
             }
+            Effect::LookUpFile { .. } => self.look_ups.push_back(effect),
             Effect::ProbeSpace(_) | Effect::Forget(_) => {}
         }
     }
