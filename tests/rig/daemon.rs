@@ -10,6 +10,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 use super::{Backhaul, Finished, Running, Scratch};
+use crate::origin::Origin;
 
 /// No answer takes longer, on a slow and busy machine either.
 const LIMIT: Duration = Duration::from_secs(60);
@@ -21,6 +22,8 @@ pub(crate) struct Daemon {
     /// Apart from the state: the name of a socket has 107 bytes at most.
     sockets: TempDir,
     running: Option<Running>,
+    /// The certificate of an authority that it trusts instead of the system's.
+    authority: Option<String>,
 }
 
 impl Daemon {
@@ -32,9 +35,17 @@ impl Daemon {
         let scratch = Scratch::new();
         scratch.write("config.toml", config.as_bytes());
         scratch.dir("out");
-        let mut daemon = Self { scratch, sockets: TempDir::new().unwrap(), running: None };
+        let mut daemon = Self { scratch, sockets: TempDir::new().unwrap(), running: None, authority: None };
         daemon.begin();
         daemon
+    }
+
+    /// Starts it again, now trusting a TLS origin.
+    pub(crate) fn trusting(mut self, origin: &Origin) -> Self {
+        self.authority = Some(self.scratch.write("authority.pem", origin.authority_pem().as_bytes()));
+        self.end(rustix::process::Signal::TERM);
+        self.begin();
+        self
     }
 
     /// Starts it, again if need be, and waits until it serves.
@@ -53,7 +64,11 @@ impl Daemon {
     pub(crate) fn serve(&self) -> Backhaul {
         let (state, config) = (self.scratch.file("state"), self.scratch.file("config.toml"));
         let words = ["serve", "--allow-root", "--state-dir", &state, "--socket", &self.socket(), "--config", &config];
-        Backhaul::new().args(words)
+        let serve = Backhaul::new().args(words);
+        match &self.authority {
+            Some(authority) => serve.env("SSL_CERT_FILE", authority),
+            None => serve,
+        }
     }
 
     pub(crate) fn socket(&self) -> String {
