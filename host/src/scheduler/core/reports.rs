@@ -203,9 +203,6 @@ impl Board {
             let file = failure.error.file.unwrap_or_default();
             job.target = Some(Target { file, origin: origin.clone() });
         }
-        if let Some(file) = &failure.file {
-            job.mark(Mark::from(&**file));
-        }
         let Some(worker) = self.worker_gone(job) else { return };
         match job.place {
             // It broke down on its way to the end.

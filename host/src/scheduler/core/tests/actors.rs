@@ -217,6 +217,12 @@ impl Simulation {
                 bytes_total_before: file.sized,
             },
             (5, Some((index, _))) => self.failed(job, *index, roll),
+            (6, Some((index, file))) if roll.is_multiple_of(2) => Report::Redirected {
+                file: FileIndex(*index),
+                from: file.remote_name.clone().unwrap().into(),
+                to: Box::new(SafeUrl::parse(&format!("http://origin{}/led", roll % 4)).unwrap()),
+                headers_withheld: roll.is_multiple_of(3),
+            },
             (_, None) => Report::Finished,
             _ if worker.told_to_stop.is_some() => Report::Stopped,
             _ => Report::OriginChosen(SafeUrl::parse(&format!("http://origin{}/", roll % 4)).unwrap().origin()),
@@ -236,7 +242,9 @@ impl Simulation {
         let mut failure = failure(code, class);
         failure.retry_after_ms = (roll / 8).is_multiple_of(3).then_some(roll / 32 % 50_000);
         failure.origin = Some(SafeUrl::parse(&format!("http://origin{}/", roll / 64 % 4)).unwrap().origin());
-        failure.file = self.summary(job, index).map(Box::new);
+        // It knows a size that no report has told yet.
+        let summary = |summary: FileSummary| FileSummary { bytes_total: summary.bytes_total.or(Some(SIZE)), ..summary };
+        failure.file = self.summary(job, index).map(summary).map(Box::new);
         Report::Failed(Box::new(failure))
     }
 

@@ -209,6 +209,31 @@ fn a_file_that_a_plan_restarts_gives_up_its_bytes() {
 }
 
 #[test]
+fn a_size_that_only_a_failure_names_is_not_taken_back() {
+    let mut world = world();
+    let job = world.launch(1, 2, properties());
+    world.report(job, file_done(0));
+    let summary = FileSummary {
+        index: FileIndex(1),
+        remote_name: SafeUrl::parse("http://origin/1").unwrap(),
+        local_name: "/tmp/file".into(),
+        bytes_total: None,
+        durable: 0,
+        finished: false,
+        restarts: 0,
+    };
+    let recovery =
+        Recovery::Resume { changes: vec![Change::RestartFile(1)], after_ms: 0, files: vec![summary.clone()] };
+    world.policies = Box::new(recover_by(recovery));
+    // The origin has said the size, and closed before a byte of it was durable.
+    let mut failure = failure(ErrorCode::Http, FailureClass::Fatal);
+    failure.file = Some(Box::new(FileSummary { bytes_total: Some(70), ..summary }));
+    world.report(job, Report::Failed(Box::new(failure)));
+    let record = world.record(job);
+    assert_eq!((record.recoveries, record.files_sized, record.bytes_sized), (1, 1, 100));
+}
+
+#[test]
 fn a_prefix_is_replaced_by_a_set_statement() {
     let mut world = world();
     let change = Change::ReplaceRemotePrefix("http://origin/".into(), "http://mirror/".into());
