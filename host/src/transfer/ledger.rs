@@ -14,7 +14,7 @@ use super::digest::Modified;
 use super::error::FileError;
 use super::failure::failure;
 use super::file_task::{FileTask, Interruption};
-use super::part_file::PartFile;
+use super::part_file::{self, PartFile};
 use super::pump::PumpEnd;
 use crate::job::{Failure, FileRecord, Integrity, RestartReason, Sha256};
 use crate::scheduler::{FileProgress, Report};
@@ -148,7 +148,10 @@ impl FileTask {
     /// The transfer stops before the file is whole: makes durable what was written, and reports it, if that is of use later.
     pub(super) async fn settle(&mut self) -> Result<(), Interruption> {
         let written = self.ledger.written;
-        if written == self.ledger.synced || self.run.checkpoints() == Checkpoints::Never {
+        if self.run.checkpoints() == Checkpoints::Never {
+            return Ok(self.discard_part().await?);
+        }
+        if written == self.ledger.synced {
             return Ok(());
         }
         match self.sync().await {
@@ -158,6 +161,15 @@ impl FileTask {
             }
             Err(error) => self.after_failed_sync(error),
         }
+    }
+
+    /// Nobody would go on with it: it would only take its space.
+    async fn discard_part(&mut self) -> Result<(), FileError> {
+        if self.part.take().is_none() {
+            return Ok(());
+        }
+        let (directory, name) = (Arc::clone(&self.directory), self.run.part_name(&self.file));
+        blocking(move || part_file::remove(&directory, &name)).await
     }
 
     async fn sync(&mut self) -> Result<Modified, FileError> {

@@ -198,6 +198,7 @@ async fn dynamic_content_is_asked_for_whole_and_kept_never() {
         assert_eq!(failed_with(&reports), ErrorCode::ConnectionClosed);
         assert!(!reports.iter().any(is_checkpoint), "{reports:?}");
         assert_eq!((rig.file(0).durable, rig.file(0).restarts), (0, 0));
+        assert!(!rig.part(0).exists(), "what nobody goes on with takes no space");
     }
     assert_eq!(rig.attempt().await.last(), Some(&Report::Finished));
     assert!(std::fs::read(rig.part(0)).unwrap() == content(100_002, 2));
