@@ -356,6 +356,24 @@ mod tests {
     }
 
     #[test]
+    fn one_thing_at_a_time_is_changed_of_a_file() {
+        let wish = |body: &str| file_change(serde_json::from_str(body).unwrap());
+        assert!(matches!(wish(r#"{"validation_state":"invalid"}"#), Ok(FileWish::Validate(FileVerdict::Invalid))));
+        assert!(matches!(wish(r#"{"remote_name":"http://h/"}"#), Ok(FileWish::RemoteName(_))));
+        for body in [
+            "{}",
+            r#"{"remote_name":"http://h/","validation_state":"valid"}"#,
+            r#"{"remote_name":"ftp://u:SECRET@h/"}"#,
+        ] {
+            let refusal = format!("{:?}", wish(body).err().unwrap());
+            assert!(refusal.contains("field: \"/") && !refusal.contains("SECRET"), "{refusal}");
+        }
+        for body in [r#"{"validation_state":"unset"}"#, r#"{"validation_state":null}"#, r#"{"remote_name":null}"#] {
+            assert!(serde_json::from_str::<FilePatch>(body).is_err(), "{body}");
+        }
+    }
+
+    #[test]
     fn every_wrong_field_is_named() {
         let long = "n".repeat(257);
         let body = format!(

@@ -194,6 +194,48 @@ mod tests {
         }
     }
 
+    #[test]
+    fn a_file_of_ranges_goes_on_where_its_bytes_end_by_the_rules_of_whole_files() {
+        let range = |offset, length| FileRange { offset, length: Some(length) };
+        let ranges = [range(100, 10), range(50, 10)];
+        let planned = |held, version: Option<&FileVersion>, remote_name, digest| {
+            plan(Known { held, version, ranges: &ranges, remote_name, digest, content: Content::Static })
+        };
+        let part = |start, end, taken| Part { start, end: Some(end), of: PartOf::Range { taken } };
+        let (same, repointed) = (RemoteName::Same, RemoteName::Repointed);
+        let first = |sequel| Plan::First { part: part(100, 110, 0), sequel };
+        assert_eq!(planned(0, None, same, Digest::None), first(Sequel::NeedsValidator));
+        assert_eq!(planned(0, None, same, Digest::Given), first(Sequel::NeedsNothing));
+        let strong = version(Some("\"a\""), Some(true), Some(1_000));
+        let rest = |part, keep, if_range: Option<&str>| {
+            let if_range = if_range.map(str::to_owned);
+            Plan::Rest { part, keep, if_range }
+        };
+        let (middle, next) = (part(103, 110, 3), part(50, 60, 0));
+        assert_eq!(planned(3, Some(&strong), same, Digest::None), rest(middle, Keep::Validator, Some("\"a\"")));
+        assert_eq!(planned(10, Some(&strong), same, Digest::None), rest(next, Keep::Validator, Some("\"a\"")));
+        assert_eq!(planned(10, Some(&strong), repointed, Digest::None), rest(next, Keep::RepointedSame, Some("\"a\"")));
+        assert_eq!(planned(10, Some(&strong), repointed, Digest::Given), rest(next, Keep::RepointedDigest, None));
+        // All of the local file, which is a part of the remote one.
+        assert_eq!(planned(20, Some(&strong), same, Digest::None), Plan::Complete);
+        assert_eq!(planned(20, Some(&strong), repointed, Digest::None), Plan::Restart(RestartReason::Repointed));
+        assert_eq!(planned(21, Some(&strong), same, Digest::None), Plan::Restart(RestartReason::PartFileDamaged));
+        let weak = version(Some("W/\"a\""), None, Some(1_000));
+        assert_eq!(planned(10, Some(&weak), same, Digest::None), Plan::Restart(RestartReason::NoValidator));
+    }
+
+    #[test]
+    fn dynamic_content_is_asked_for_from_its_begin() {
+        let strong = version(Some("\"a\""), Some(true), Some(9));
+        let planned = |held| {
+            let (remote_name, digest, content) = (RemoteName::Same, Digest::None, Content::Dynamic);
+            plan(Known { held, version: Some(&strong), ranges: &[], remote_name, digest, content })
+        };
+        assert_eq!(planned(0), Plan::Whole);
+        assert_eq!(planned(5), Plan::Restart(RestartReason::NoValidator));
+        assert_eq!(planned(9), Plan::Complete);
+    }
+
     proptest! {
         #[test]
         fn a_weak_validator_is_never_sent(
