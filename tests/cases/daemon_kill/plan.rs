@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Mutex;
 
-use backhaul::api::wire::{NewFile, NewJob, Seconds};
+use backhaul::api::wire::{NewFile, NewJob, RangeView, Seconds};
 
 use tokio::sync::watch;
 
@@ -100,7 +100,7 @@ impl World {
             remote_name: format!("{}{name}", self.base_url),
             local_name: format!("{}/{name}", self.out),
             sha256: content.seed.is_multiple_of(2).then(|| content.sha256()),
-            ranges: Vec::new(),
+            ranges: ranges(content),
         }
     }
 
@@ -113,6 +113,7 @@ impl World {
             parallel_files: Some(1 + u16::try_from(of(1, 2)).unwrap()),
             auto_complete: of(2, 4) == 0,
             resume: of(3, 3) > 0,
+            high_performance: draw(JOB_SEED, job * 4, 7) == 0,
             ..NewJob::download()
         }
     }
@@ -136,6 +137,15 @@ pub(super) fn file_name(job: u64, file: u32) -> String {
 pub(super) fn file_of(name: &str) -> Option<(u64, u32)> {
     let (job, file) = name.split_once('-')?;
     Some((job.parse().ok()?, file.parse().ok()?))
+}
+
+/// Of every third file: two ranges, which make the whole of it.
+fn ranges(content: Content) -> Vec<RangeView> {
+    let first = content.size_bytes / 3;
+    if !content.seed.is_multiple_of(3) || first == 0 {
+        return Vec::new();
+    }
+    vec![RangeView { offset: 0, length: Some(first) }, RangeView { offset: first, length: None }]
 }
 
 pub(super) fn content(job: u64, file: u32) -> Content {
