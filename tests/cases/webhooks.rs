@@ -1,5 +1,6 @@
 //! Webhooks: what happens arrives at receivers, signed, in order, at least once, whatever they answer and whoever is killed.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -260,6 +261,49 @@ fn nothing_is_lost_when_the_daemon_is_killed_and_repetitions_have_the_same_id() 
     assert_eq!(jobs_of(&posted[after..]), [fourth]);
     daemon.end(rustix::process::Signal::TERM);
     daemon.command(["store", "check", &daemon.scratch.file("state")]).run().expect_code(DONE);
+}
+
+#[test]
+fn more_than_is_held_in_memory_waits_in_the_journal_while_a_receiver_is_down() {
+    const JOBS: usize = 300;
+    const HELD_MAX: u64 = 256;
+    let receiver = Receiver::answering(|_, _| Reply::Close);
+    let mut daemon = Daemon::configured(QUICK);
+    let (_, path) = add(&daemon, &receiver.url("/"), json!({}));
+    let jobs: BTreeSet<_> = (0..JOBS).map(|_| cancelled_job(&daemon, json!({}))).collect();
+    let waits = wait_webhook(&daemon, &path, |webhook| webhook["pending"].as_u64() >= Some(HELD_MAX));
+    assert_eq!(waits["pending"], HELD_MAX);
+    daemon.end(rustix::process::Signal::KILL);
+    let before = receiver.posted().len();
+    receiver.answer(|_, _| Reply::Status(200));
+    daemon.begin();
+    let told = |posted: &[Posted]| -> BTreeSet<_> { jobs_of(&posted[before..]).into_iter().collect() };
+    receiver.wait(|posted| told(posted).len() == JOBS);
+    assert_eq!(told(&receiver.posted()), jobs);
+    wait_webhook(&daemon, &path, |webhook| webhook["pending"] == 0 && webhook["failed"] == 0);
+}
+
+#[test]
+fn what_retention_removes_before_it_is_told_is_counted_and_passed_over() {
+    let receiver = Receiver::start();
+    let daemon = Daemon::configured("[retention]\nevents_max = 1000\ninterval = 1\n");
+    let (_, path) = add(&daemon, &receiver.url("/"), json!({ "enabled": false }));
+    cancelled_job(&daemon, json!({}));
+    let mut connection = daemon.connect();
+    for _ in 0..1_200 {
+        assert_eq!(connection.call("POST", "/v1/jobs", &[], Some(&json!({ "type": "download" }))).status, 201);
+    }
+    // Retention looks each second; until then everything is there.
+    let begin = tokio::time::Instant::now();
+    while connection.call("GET", "/v1/events?after=0&limit=1", &[], None).json()["missed_until"] != 203 {
+        assert!(begin.elapsed() < Duration::from_secs(60), "the events are not removed");
+    }
+    daemon.call("PATCH", &path, &[], Some(&json!({ "enabled": true })));
+    let last = cancelled_job(&daemon, json!({}));
+    assert_eq!(jobs_of(&receiver.wait_count(1)), [last]);
+    let metrics = String::from_utf8(daemon.get("/metrics").body).unwrap();
+    let missed = metrics.lines().find_map(|line| line.strip_prefix("backhaul_webhook_events_missed_total "));
+    assert!(missed.is_some_and(|missed| missed.parse::<u64>().unwrap() >= 203), "{metrics}");
 }
 
 #[test]
