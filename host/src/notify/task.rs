@@ -225,22 +225,16 @@ impl Running {
 
     /// Something was committed. What it is stands in the journal.
     fn hear(&mut self, event: Result<Arc<NumberedEvent>, RecvError>) {
-        self.heard(event.map_err(|error| matches!(error, RecvError::Lagged(_))));
+        // Of a journal that went on without us it is to be found out how far it goes.
+        let mut end = event.map_or(u64::MAX, |event| event.number);
         loop {
             match self.events_rx.try_recv() {
-                Ok(event) => self.heard(Ok(event)),
-                Err(TryRecvError::Lagged(_)) => self.heard(Err(true)),
-                Err(TryRecvError::Empty | TryRecvError::Closed) => return,
+                Ok(event) => end = end.max(event.number),
+                Err(TryRecvError::Lagged(_)) => end = u64::MAX,
+                Err(TryRecvError::Empty | TryRecvError::Closed) => break,
             }
         }
-    }
-
-    fn heard(&mut self, event: Result<Arc<NumberedEvent>, bool>) {
-        self.journal_end = match event {
-            Ok(event) => self.journal_end.max(event.number),
-            // How far it goes is to be found out.
-            Err(_) => u64::MAX,
-        };
+        self.journal_end = self.journal_end.max(end);
     }
 
     /// The number after which the journal is to be read: the least of all webhooks that can take more and have not taken all.

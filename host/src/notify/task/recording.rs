@@ -31,6 +31,7 @@ impl Running {
         }
     }
 
+    /// The store cannot be used for now.
     pub(super) fn degrade(&mut self, error: &StoreError) {
         if !std::mem::replace(&mut self.is_told, true) {
             tracing::error!(%error, "the store cannot be used; deliveries to webhooks wait until it can");
@@ -59,13 +60,13 @@ impl Running {
     /// Removes failed deliveries that are older than events are kept.
     pub(super) async fn prune(&mut self) {
         let now = Now::read();
-        if self.prune_at > now.boot || self.hooks.values().all(|hook| hook.failed == 0) {
-            if self.prune_at <= now.boot {
-                self.prune_at = now.boot.plus(self.retention.interval_ms.max(1));
-            }
+        if self.prune_at > now.boot {
             return;
         }
         self.prune_at = now.boot.plus(self.retention.interval_ms.max(1));
+        if self.hooks.values().all(|hook| hook.failed == 0) {
+            return;
+        }
         let before = UnixMillis(now.wall.0.saturating_sub(self.retention.events_ms));
         let pruned = self.store.notify(vec![NotifyWrite::PruneFailed { before }]).await;
         let counted = match pruned {
