@@ -145,11 +145,11 @@ impl Core {
         if record.state.is_final() || self.jobs.contains_key(&id) {
             return;
         }
-        let mut job = Box::new(Job::new(record));
+        let owner = self.board.count_in(&record.owner);
+        let mut job = Box::new(Job::new(record, owner));
         // One of a version that did not say so was resumed if it ever ran.
         job.record.resumed |= job.record.started_at.is_some();
         self.board.changed.insert(id);
-        self.board.count_in(&job.record.owner);
         let inactive_ms = self.board.now.wall.since(job.record.active_at);
         self.board.watch_activity(&mut job, inactive_ms);
         if self.board.stage != Stage::Loading {

@@ -20,6 +20,7 @@ mod origins;
 mod queue;
 mod step;
 mod timers;
+mod turns;
 
 pub use self::core::Core;
 pub use self::driver::RetentionConfig;

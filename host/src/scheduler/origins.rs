@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 
 use super::config::SchedulerConfig;
 use super::queue::Seat;
+use super::turns::Turns;
 use crate::clock::{BootMillis, Now, UnixMillis};
-use crate::job::{JobId, Origin};
+use crate::job::{JobId, Origin, Priority};
 use crate::policy::contract::OriginView;
 
 /// One origin.
@@ -20,9 +21,31 @@ struct Known {
     /// No new attempt before.
     not_before: BootMillis,
     not_before_at: Option<UnixMillis>,
-    /// Jobs that wait for a connection, in the order of the queue.
-    waiting: BTreeMap<Seat, JobId>,
+    /// Jobs that wait for a connection, by level and by turns of their owners.
+    waiting: BTreeMap<Priority, Turns>,
     touched: BootMillis,
+}
+
+impl Known {
+    /// Takes the next job that waits.
+    fn pop_waiting(&mut self) -> Option<(Seat, JobId)> {
+        let mut first = self.waiting.first_entry()?;
+        let (owner, turn, job) = first.get_mut().pop()?;
+        let seat = Seat { level: *first.key(), turn, owner };
+        if first.get().len() == 0 {
+            first.remove();
+        }
+        Some((seat, job))
+    }
+
+    fn leave(&mut self, seat: Seat) -> bool {
+        let Some(turns) = self.waiting.get_mut(&seat.level) else { return false };
+        let waited = turns.remove(seat.owner, seat.turn);
+        if turns.len() == 0 {
+            self.waiting.remove(&seat.level);
+        }
+        waited
+    }
 }
 
 /// All origins that are remembered.
@@ -107,17 +130,18 @@ impl Origins {
             0 => u32::MAX,
             used => connections_max.saturating_sub(used),
         };
-        (0..left).map_while(|_| known.waiting.pop_first()).collect()
+        (0..left).map_while(|_| known.pop_waiting()).collect()
     }
 
     /// A job waits for a connection.
     pub(super) fn wait(&mut self, origin: &Origin, seat: Seat, job: JobId, now: Now) {
-        self.entry(origin, now).waiting.insert(seat, job);
+        let waiting = &mut self.entry(origin, now).waiting;
+        waiting.entry(seat.level).or_default().insert(seat.owner, seat.turn, job);
     }
 
     /// It no longer does. Returns whether it still waited, and was not called.
     pub(super) fn leave(&mut self, origin: &Origin, seat: Seat) -> bool {
-        self.known.get_mut(origin).is_some_and(|known| known.waiting.remove(&seat).is_some())
+        self.known.get_mut(origin).is_some_and(|known| known.leave(seat))
     }
 
     /// The origin gave an acceptable answer.
@@ -172,8 +196,9 @@ mod tests {
     use uuid::Uuid;
 
     use super::super::queue::{End, Queue};
+    use super::super::turns::Owner;
     use super::*;
-    use crate::job::{Priority, SafeUrl};
+    use crate::job::SafeUrl;
 
     fn origin(text: &str) -> Origin {
         SafeUrl::parse(text).unwrap().origin()
@@ -195,7 +220,7 @@ mod tests {
         origins.acquire(&a, 2, at(0));
         assert_eq!(origins.opening(&a, 1, at(0)), Opening::Full);
         let mut queue = Queue::new(&config);
-        let seat = queue.seat(Priority::Normal, End::Tail);
+        let seat = queue.seat(Priority::Normal, Owner(1), End::Tail);
         let job = JobId(Uuid::from_u128(1));
         origins.wait(&a, seat, job, at(0));
         assert_eq!(origins.call(&a), []);

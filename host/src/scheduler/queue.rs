@@ -5,17 +5,19 @@
 use std::collections::BTreeMap;
 
 use super::config::SchedulerConfig;
+use super::turns::{Owner, Turns};
 use crate::job::{JobId, Priority};
 
-/// A place in the queue: first by level, then by turn.
+/// A place in the queue: in its level, in the line of its owner.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Seat {
     /// The level.
     pub(super) level: Priority,
-    turn: u64,
+    pub(super) turn: u64,
+    pub(super) owner: Owner,
 }
 
-/// Where in its level a job is seated.
+/// Where in the line of its owner a job is seated.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum End {
     /// Its slot was taken before its slice was over.
@@ -64,7 +66,8 @@ pub(super) struct Queue {
     slots: [u32; 2],
     /// Slots kept for jobs that are being asked about.
     reserved: [u32; 2],
-    ready: BTreeMap<Seat, JobId>,
+    /// By level.
+    ready: [Turns; 4],
     /// Jobs that a policy holds, in their seats.
     held: BTreeMap<Seat, JobId>,
     /// By level and by the turn in which it was given out.
@@ -77,11 +80,11 @@ pub(super) struct Queue {
 const FIRST_TURN: u64 = 1 << 62;
 
 impl Queue {
-    pub(super) const fn new(config: &SchedulerConfig) -> Self {
+    pub(super) fn new(config: &SchedulerConfig) -> Self {
         Self {
             slots: [config.foreground_slots, config.background_slots],
             reserved: [0; 2],
-            ready: BTreeMap::new(),
+            ready: Default::default(),
             held: BTreeMap::new(),
             running: BTreeMap::new(),
             front: FIRST_TURN,
@@ -90,7 +93,7 @@ impl Queue {
     }
 
     /// A new seat.
-    pub(super) const fn seat(&mut self, level: Priority, end: End) -> Seat {
+    pub(super) const fn seat(&mut self, level: Priority, owner: Owner, end: End) -> Seat {
         let turn = match end {
             End::Front => {
                 self.front -= 1;
@@ -101,54 +104,70 @@ impl Queue {
                 self.tail
             }
         };
-        Seat { level, turn }
+        Seat { level, turn, owner }
+    }
+
+    const fn level(&mut self, level: Priority) -> &mut Turns {
+        &mut self.ready[level.number() as usize]
     }
 
     /// The job may run when its turn comes.
     pub(super) fn make_ready(&mut self, seat: Seat, job: JobId) {
         self.held.remove(&seat);
-        self.ready.insert(seat, job);
+        self.level(seat.level).insert(seat.owner, seat.turn, job);
     }
 
     /// The job keeps its seat, and is passed over.
     pub(super) fn hold(&mut self, seat: Seat, job: JobId) {
-        self.ready.remove(&seat);
+        self.level(seat.level).remove(seat.owner, seat.turn);
         self.held.insert(seat, job);
     }
 
     /// A held job may be asked about again.
     pub(super) fn release(&mut self, seat: Seat) {
         if let Some(job) = self.held.remove(&seat) {
-            self.ready.insert(seat, job);
+            self.make_ready(seat, job);
         }
     }
 
     /// All held jobs may be asked about again.
     pub(super) fn release_all(&mut self) {
-        self.ready.append(&mut self.held);
+        for (seat, job) in std::mem::take(&mut self.held) {
+            self.make_ready(seat, job);
+        }
     }
 
     /// The job leaves its seat.
     pub(super) fn leave(&mut self, seat: Seat) {
-        self.ready.remove(&seat);
+        self.level(seat.level).remove(seat.owner, seat.turn);
         self.held.remove(&seat);
+    }
+
+    /// The owner has no job any more: when it was served is no matter then.
+    pub(super) fn forget(&mut self, owner: Owner) {
+        for level in &mut self.ready {
+            level.forget(owner);
+        }
     }
 
     /// The next ready job of a pool: the first one if a slot is free, else the first one for which none is on its way.
     pub(super) fn next(&self, pool: Pool) -> Option<(Seat, JobId)> {
-        let provided = if self.free(pool) > 0 { 0 } else { self.stopping(pool) };
-        let background = Seat { level: Priority::High, turn: 0 };
-        let next = match pool {
-            Pool::Foreground => self.ready.range(..background).nth(provided),
-            Pool::Background => self.ready.range(background..).nth(provided),
-        };
-        next.map(|(seat, job)| (*seat, *job))
+        let mut provided = if self.free(pool) > 0 { 0 } else { self.stopping(pool) };
+        for (level, ready) in Priority::ALL.into_iter().zip(&self.ready) {
+            if Pool::of(level) != pool {
+                continue;
+            }
+            if let Some((owner, turn, job)) = ready.nth(provided) {
+                return Some((Seat { level, turn, owner }, job));
+            }
+            provided -= ready.len();
+        }
+        None
     }
 
     /// Whether more jobs of the level are ready than slots of its pool are on their way.
     pub(super) fn waits_for_slice(&self, level: Priority) -> bool {
-        let seats = Seat { level, turn: 0 }..=Seat { level, turn: u64::MAX };
-        self.ready.range(seats).nth(self.stopping(Pool::of(level))).is_some()
+        self.ready[usize::from(level.number())].len() > self.stopping(Pool::of(level))
     }
 
     /// Keeps a slot for a job that is being asked about.
@@ -187,12 +206,13 @@ impl Queue {
 
     /// Jobs in line, held ones included.
     pub(super) fn waiting(&self) -> usize {
-        self.ready.len() + self.held.len()
+        self.ready.iter().map(Turns::len).sum::<usize>() + self.held.len()
     }
 
-    /// Takes a slot. The seat returned is the slot's, to give it back by.
-    pub(super) fn take_slot(&mut self, level: Priority, job: JobId) -> Seat {
-        let seat = self.seat(level, End::Tail);
+    /// Takes a slot, as a turn of the owner. The seat returned is the slot's, to give it back by.
+    pub(super) fn take_slot(&mut self, level: Priority, owner: Owner, job: JobId) -> Seat {
+        let seat = self.seat(level, owner, End::Tail);
+        self.level(level).serve(owner);
         self.running.insert(seat, Slot { job, stopping: false });
         seat
     }
@@ -234,6 +254,9 @@ mod tests {
 
     use super::*;
 
+    const ONE: Owner = Owner(1);
+    const OTHER: Owner = Owner(2);
+
     const fn job(number: u128) -> JobId {
         JobId(Uuid::from_u128(number))
     }
@@ -252,7 +275,7 @@ mod tests {
             (4, Priority::Normal, End::Front),
             (5, Priority::Foreground, End::Tail),
         ] {
-            let seat = queue.seat(level, end);
+            let seat = queue.seat(level, ONE, end);
             queue.make_ready(seat, job(number));
         }
         assert_eq!(queue.next(Pool::Foreground).unwrap().1, job(5));
@@ -267,7 +290,8 @@ mod tests {
     #[test]
     fn a_held_job_keeps_its_seat() {
         let mut queue = queue(1);
-        let (first, second) = (queue.seat(Priority::Normal, End::Tail), queue.seat(Priority::Normal, End::Tail));
+        let (first, second) =
+            (queue.seat(Priority::Normal, ONE, End::Tail), queue.seat(Priority::Normal, ONE, End::Tail));
         queue.make_ready(first, job(1));
         queue.make_ready(second, job(2));
         queue.hold(first, job(1));
@@ -280,9 +304,9 @@ mod tests {
     #[test]
     fn the_last_started_of_the_lowest_level_makes_way() {
         let mut queue = queue(3);
-        queue.take_slot(Priority::Normal, job(1));
-        queue.take_slot(Priority::Low, job(2));
-        let slot = queue.take_slot(Priority::Low, job(3));
+        queue.take_slot(Priority::Normal, ONE, job(1));
+        queue.take_slot(Priority::Low, ONE, job(2));
+        let slot = queue.take_slot(Priority::Low, ONE, job(3));
         assert_eq!(queue.free(Pool::Background), 0);
         assert_eq!(queue.victim(Priority::High), Some(job(3)));
         queue.mark_stopping(slot);
@@ -293,5 +317,21 @@ mod tests {
         assert_eq!(queue.free(Pool::Background), 1);
         queue.reserve(Pool::Background);
         assert_eq!(queue.free(Pool::Background), 0);
+    }
+
+    #[test]
+    fn the_front_of_one_owner_is_not_that_of_another() {
+        let mut queue = queue(1);
+        queue.take_slot(Priority::Normal, ONE, job(1));
+        for (number, owner, end) in [(2, ONE, End::Tail), (3, OTHER, End::Tail), (1, ONE, End::Front)] {
+            let seat = queue.seat(Priority::Normal, owner, end);
+            queue.make_ready(seat, job(number));
+        }
+        assert!(queue.waits_for_slice(Priority::Normal));
+        queue.slots[Pool::Background.index()] = 2;
+        let (seat, next) = queue.next(Pool::Background).unwrap();
+        assert_eq!(next, job(3), "the other owner was served longer ago");
+        queue.leave(seat);
+        assert_eq!(queue.next(Pool::Background).unwrap().1, job(1));
     }
 }

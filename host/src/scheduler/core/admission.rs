@@ -177,7 +177,7 @@ impl Board {
         }
         job.worker = Some(Box::new(Worker {
             attempt,
-            slot: self.queue.take_slot(job.level(), id),
+            slot: self.queue.take_slot(job.level(), job.owner, id),
             stopping: None,
             requeue: End::Tail,
             started: self.now,
@@ -256,7 +256,7 @@ impl Board {
             Admission::Hold(millis) => {
                 let code = self.hold_code(job);
                 self.shut(job, gate_error(code, &answer.because.note));
-                let seat = self.queue.seat(job.level(), End::Front);
+                let seat = self.queue.seat(job.level(), job.owner, End::Front);
                 self.enter(job, Place::Line(seat));
                 return self.hold(job, seat, asked, answer, millis);
             }

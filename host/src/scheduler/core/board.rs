@@ -9,6 +9,7 @@ use super::super::origins::Origins;
 use super::super::queue::{End, Pool, Queue, Seat};
 use super::super::step::{Effect, FileChange, Overwrite, Step, StopReason, Write};
 use super::super::timers::{Run, TimerKind, Timers};
+use super::super::turns::Owner;
 use super::job::{Asked, Inactivity, Job, Place};
 use crate::clock::Now;
 use crate::job::{Event, EventKind, FileIndex, JobId, JobRecord, JobState, Origin, Transition};
@@ -23,6 +24,13 @@ pub(super) enum Stage {
     Serving,
     /// The host stops; no job is started.
     Draining,
+}
+
+/// Somebody who has jobs.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Owned {
+    owner: Owner,
+    pub(super) jobs: u32,
 }
 
 /// See the module.
@@ -52,8 +60,12 @@ pub(super) struct Board {
     pub(super) budget: u32,
     /// The budget ended before the work did.
     pub(super) unfinished: bool,
-    /// Jobs that are not final, by owner.
-    pub(super) jobs_of_owners: BTreeMap<String, u32>,
+    /// Those who have jobs that are not final.
+    pub(super) owners: BTreeMap<String, Owned>,
+    /// Jobs that are not final.
+    pub(super) jobs_live: u32,
+    /// Numbers of owners that were given out.
+    owners_numbered: u64,
     /// State of the generator of seeds.
     seeds: u64,
     /// Transitions that the table does not have; the tests want none.
@@ -79,7 +91,9 @@ impl Board {
             to_ask: BTreeMap::new(),
             budget: config.admit_batch,
             unfinished: false,
-            jobs_of_owners: BTreeMap::new(),
+            owners: BTreeMap::new(),
+            jobs_live: 0,
+            owners_numbered: 0,
             seeds: seed,
             config,
             #[cfg(test)]
@@ -96,22 +110,34 @@ impl Board {
         (mixed ^ (mixed >> 31)) & crate::job::limits::GUEST_NUMBER_MAX
     }
 
-    /// A job more of this owner.
-    pub(super) fn count_in(&mut self, owner: &str) {
-        match self.jobs_of_owners.get_mut(owner) {
-            Some(jobs) => *jobs = jobs.saturating_add(1),
-            None => drop(self.jobs_of_owners.insert(owner.to_owned(), 1)),
+    /// A job more of this owner, whose number is returned.
+    pub(super) fn count_in(&mut self, owner: &str) -> Owner {
+        self.jobs_live = self.jobs_live.saturating_add(1);
+        if let Some(owned) = self.owners.get_mut(owner) {
+            owned.jobs = owned.jobs.saturating_add(1);
+            return owned.owner;
         }
+        self.owners_numbered += 1;
+        let number = Owner(self.owners_numbered);
+        self.owners.insert(owner.to_owned(), Owned { owner: number, jobs: 1 });
+        number
     }
 
     /// A job of this owner is final.
     pub(super) fn count_out(&mut self, owner: &str) {
-        if let Some(jobs) = self.jobs_of_owners.get_mut(owner) {
-            *jobs = jobs.saturating_sub(1);
-            if *jobs == 0 {
-                self.jobs_of_owners.remove(owner);
-            }
+        let Some(owned) = self.owners.get_mut(owner) else { return };
+        self.jobs_live = self.jobs_live.saturating_sub(1);
+        owned.jobs = owned.jobs.saturating_sub(1);
+        if owned.jobs == 0 {
+            let number = owned.owner;
+            self.queue.forget(number);
+            self.owners.remove(owner);
         }
+    }
+
+    /// Jobs of this owner that are not final.
+    pub(super) fn jobs_of(&self, owner: &str) -> u32 {
+        self.owners.get(owner).map_or(0, |owned| owned.jobs)
     }
 
     /// A client does something to the job, or it made progress: its inactivity counts from now.
@@ -234,7 +260,7 @@ impl Board {
         let place = if job.worker.is_some() {
             Place::LineAfterWorker(end)
         } else {
-            let seat = self.queue.seat(job.level(), end);
+            let seat = self.queue.seat(job.level(), job.owner, end);
             self.queue.make_ready(seat, job.record.id);
             Place::Line(seat)
         };

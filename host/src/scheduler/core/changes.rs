@@ -137,12 +137,12 @@ impl Board {
                 self.line_up(job, End::Tail);
             }
             Place::Running => {
-                let (level, id) = (job.level(), job.record.id);
+                let (level, owner, id) = (job.level(), job.owner, job.record.id);
                 let Some(worker) = job.active_worker() else { return };
                 let pool = Pool::of(level);
                 if pool == Pool::of(worker.slot.level) || self.queue.free(pool) > 0 {
                     self.queue.free_slot(worker.slot);
-                    worker.slot = self.queue.take_slot(level, id);
+                    worker.slot = self.queue.take_slot(level, owner, id);
                 } else {
                     self.take_slot_from(job, End::Front);
                 }

@@ -114,8 +114,8 @@ impl Core {
             headers_write_only,
             active_at: self.board.now.wall,
         };
-        let mut job = Box::new(Job::new(record.clone()));
-        self.board.count_in(&record.owner);
+        let owner = self.board.count_in(&record.owner);
+        let mut job = Box::new(Job::new(record.clone(), owner));
         self.board.watch_activity(&mut job, 0);
         job.target = target_of(FileIndex(0), &files);
         let board = &mut self.board;
@@ -142,8 +142,8 @@ fn target_of(first: FileIndex, files: &[FileSpec]) -> Option<Target> {
 
 impl Board {
     fn may_create(&self, job: JobId, spec: &JobSpec, files: &[FileSpec], begin: Begin) -> Result<(), CommandError> {
-        let (limits, all) = (self.config.limits, self.jobs_of_owners.values().sum());
-        limits.admit_job(self.jobs_of_owners.get(&spec.owner).copied().unwrap_or(0), all)?;
+        let limits = self.config.limits;
+        limits.admit_job(self.jobs_of(&spec.owner), self.jobs_live)?;
         limits.admit_files(0, files)?;
         if spec.properties.dynamic_content && files.iter().any(|file| !file.ranges.is_empty()) {
             return Err(CommandError::dynamic_ranges(job));

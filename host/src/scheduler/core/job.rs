@@ -7,6 +7,7 @@ use super::super::input::{Because, RequestId};
 use super::super::queue::{End, Seat};
 use super::super::step::StopReason;
 use super::super::timers::Stopwatch;
+use super::super::turns::Owner;
 use crate::clock::{BootMillis, Now, UnixMillis};
 use crate::job::{AttemptNumber, DecisionId, Failure, FileIndex, FileSummary, Intent, JobRecord, Origin, Priority};
 use crate::policy::contract::Hook;
@@ -16,6 +17,8 @@ use crate::policy::contract::Hook;
 pub(super) struct Job {
     /// What is stored. Whoever changes it calls `Board::touch`.
     pub(super) record: JobRecord,
+    /// The number of its owner.
+    pub(super) owner: Owner,
     /// Where it stands.
     pub(super) place: Place,
     /// Its live worker. It may outlive the place: a suspended job's worker ends at its next checkpoint.
@@ -252,9 +255,10 @@ impl Bucket {
 }
 
 impl Job {
-    pub(super) fn new(record: JobRecord) -> Self {
+    pub(super) fn new(record: JobRecord, owner: Owner) -> Self {
         Self {
             record,
+            owner,
             place: Place::Idle,
             worker: None,
             asked: None,

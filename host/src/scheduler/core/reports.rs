@@ -237,7 +237,7 @@ impl Board {
     fn after_worker(&mut self, job: &mut Job) {
         match job.place {
             Place::LineAfterWorker(end) => {
-                let seat = self.queue.seat(job.level(), end);
+                let seat = self.queue.seat(job.level(), job.owner, end);
                 self.queue.make_ready(seat, job.record.id);
                 self.enter(job, Place::Line(seat));
             }

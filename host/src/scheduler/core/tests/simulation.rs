@@ -369,8 +369,9 @@ impl Simulation {
         }
         self.events_seen = self.store.journal.len();
         let live = self.store.jobs.values().filter(|job| !job.state.is_final()).count();
-        let counted: u32 = self.core.board.jobs_of_owners.values().sum();
+        let counted: u32 = self.core.board.owners.values().map(|owned| owned.jobs).sum();
         assert_eq!(usize::try_from(counted).unwrap(), live, "jobs are counted wrongly");
+        assert_eq!(counted, self.core.board.jobs_live);
         for foreground in [true, false] {
             let of_pool = |worker: &&LiveWorker| (worker.priority == Priority::Foreground) == foreground;
             let used = self.workers.values().filter(of_pool).count();

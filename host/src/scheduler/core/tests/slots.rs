@@ -1,10 +1,10 @@
 //! Levels, slots, slices and origins.
 
-use super::harness::{World, job_id, properties, transient};
-use crate::job::{JobId, JobState, Priority, Properties};
+use super::harness::{World, file_done, file_spec, job_id, properties, spec, transient};
+use crate::job::{JobId, JobSpec, JobState, Priority, Properties};
 use crate::policy::contract::Cause;
 use crate::scheduler::{
-    Admission, AdmitAnswer, Answer, Command, Effect, Input, Question, Report, SchedulerConfig, StopReason,
+    Admission, AdmitAnswer, Answer, Begin, Command, Effect, Input, Question, Report, SchedulerConfig, StopReason,
 };
 
 fn world() -> World {
@@ -298,4 +298,54 @@ fn jobs_of_an_earlier_run_of_the_host_wait_for_the_time_that_an_origin_asked_for
     assert_eq!(world.state(second), JobState::Queued);
     world.pass(1_000);
     assert_eq!(world.state(second), JobState::Connecting);
+}
+
+/// A job of an owner, resumed.
+fn launch_of(world: &mut World, number: u128, owner: &str) -> JobId {
+    let job = job_id(number);
+    let files = vec![file_spec(&format!("http://origin/{number}"))];
+    let spec = Box::new(JobSpec { owner: owner.into(), ..spec(properties()) });
+    world.command(Command::Create { job, spec, files, begin: Begin::Resumed, once: None }).unwrap().unwrap();
+    job
+}
+
+#[test]
+fn an_owner_with_many_jobs_does_not_keep_another_waiting() {
+    let mut world = World::new(SchedulerConfig::default());
+    let first = launch_of(&mut world, 0, "uid:1");
+    for number in 1..200 {
+        launch_of(&mut world, number, "uid:1");
+    }
+    let other = launch_of(&mut world, 1_000, "uid:2");
+    let more = launch_of(&mut world, 1_001, "uid:2");
+    assert_eq!(world.state(first), JobState::Connecting);
+    let mut order = Vec::new();
+    let mut running = first;
+    for _ in 0..4 {
+        world.take_effects();
+        world.report(running, file_done(0));
+        world.report(running, Report::Finished);
+        running = world.started()[0].job;
+        order.push(running);
+    }
+    assert_eq!(order, [other, job_id(1), more, job_id(2)]);
+}
+
+#[test]
+fn slices_go_round_the_owners() {
+    let mut world = World::new(SchedulerConfig::default());
+    let (first, second) = (launch_of(&mut world, 1, "uid:1"), launch_of(&mut world, 2, "uid:1"));
+    let other = launch_of(&mut world, 3, "uid:2");
+    let mut running = first;
+    let mut order = Vec::new();
+    for _ in 0..5 {
+        world.report(running, Report::Connected);
+        world.take_effects();
+        world.pass(60_000);
+        assert!(world.was_stopped(running));
+        world.report(running, Report::Stopped);
+        running = world.started()[0].job;
+        order.push(running);
+    }
+    assert_eq!(order, [other, second, other, first, other]);
 }
