@@ -13,3 +13,4 @@ mod simulation;
 mod slots;
 mod table;
 mod validation;
+mod week;
