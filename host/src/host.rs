@@ -257,20 +257,20 @@ impl Host {
     /// The job as last published: every one that is not final, and those that became final lately. The store has the others.
     #[must_use]
     pub fn job(&self, job: JobId) -> Option<JobSnapshot> {
-        self.published.get(job).map(|job| JobSnapshot::from(&*job))
+        self.published.get(job).map(|job| JobSnapshot::from(&job))
     }
 
     /// The jobs that are not final, oldest first.
     #[must_use]
     pub fn jobs(&self) -> Vec<JobSnapshot> {
-        self.published.all().iter().map(|job| JobSnapshot::from(&**job)).collect()
+        self.published.all().iter().map(JobSnapshot::from).collect()
     }
 
     /// At most `limit` jobs that are not final and that the filter shows, after job `after` or from the oldest on. From memory.
     #[must_use]
     pub fn list(&self, filter: &JobFilter, after: Option<JobId>, limit: usize) -> JobList {
         let (jobs, next) = self.published.list(filter, after, limit);
-        JobList { jobs: jobs.iter().map(|job| JobSnapshot::from(&**job)).collect(), next }
+        JobList { jobs: jobs.iter().map(JobSnapshot::from).collect(), next }
     }
 
     /// As [`Host::list`], for final jobs, from the store. A page may be short of `limit` although there is more.

@@ -28,9 +28,11 @@ mod views;
 mod waiting;
 
 use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
 
 use self::board::{Board, Stage};
 use self::job::Job;
+pub use self::waiting::{Follows, Gating, Reported};
 use super::config::SchedulerConfig;
 use super::input::{Answer, Input, WaitingOn};
 use super::step::Step;
@@ -94,7 +96,7 @@ impl Core {
     #[must_use]
     pub fn next_deadline(&self) -> Option<BootMillis> {
         let board = &self.board;
-        if board.unfinished || !board.to_requeue.is_empty() || !board.to_ask.is_empty() {
+        if board.unfinished || !board.to_ask.is_empty() {
             return Some(board.now.boot);
         }
         board.timers.next()
@@ -103,29 +105,43 @@ impl Core {
     /// The header of a job: of every one that is not final, and of those that became final lately.
     #[must_use]
     pub fn job(&self, id: &JobId) -> Option<&JobRecord> {
-        self.jobs.get(id).map(|job| &job.record)
+        self.jobs.get(id).map(|job| &*job.record)
+    }
+
+    /// The same, to be kept. What the core changes afterwards is not seen in it.
+    #[must_use]
+    pub fn header(&self, id: &JobId) -> Option<Arc<JobRecord>> {
+        self.jobs.get(id).map(|job| job.record.share())
     }
 
     /// The state as clients see it, with the gates taken into account, and why the job does not move.
     #[must_use]
     pub fn reported_state(&self, id: &JobId) -> Option<(JobState, Option<WaitingOn>)> {
+        self.reported(id).map(|reported| reported.under(self.gating()))
+    }
+
+    /// The same for any network: it changes without the job being looked at again.
+    #[must_use]
+    pub fn reported(&self, id: &JobId) -> Option<Reported> {
         self.jobs.get(id).map(|job| self.board.reported(job))
     }
 
-    /// Jobs whose header, or reason to wait, was changed by the last step, and those that it forgot. A change of the network changes what is reported of waiting
-    /// jobs without naming them here: see [`Core::network_generation`] and [`Core::waiting`].
+    /// The network as far as what is reported of waiting jobs follows it.
+    #[must_use]
+    pub const fn gating(&self) -> Gating {
+        let gates = &self.board.gates;
+        Gating { connected: gates.connected(), admissions: gates.admissions(), returns: gates.returns() }
+    }
+
+    /// Jobs whose header, or reason to wait, was changed by the last step, and those that it forgot. A change of the network changes what is
+    /// reported of waiting jobs without naming them here: see [`Core::gating`].
     pub fn changed(&self) -> impl Iterator<Item = &JobId> {
         self.board.changed.iter()
     }
 
     /// Every job, final ones only as long as they are kept.
     pub fn jobs(&self) -> impl Iterator<Item = &JobRecord> {
-        self.jobs.values().map(|job| &job.record)
-    }
-
-    /// Jobs that wait for something: what is reported of them follows the network.
-    pub fn waiting(&self) -> impl Iterator<Item = JobId> {
-        self.jobs.iter().filter(|(_, job)| job.is_waiting()).map(|(id, _)| *id)
+        self.jobs.values().map(|job| &*job.record)
     }
 
     /// Counts the changes of the network.

@@ -48,8 +48,6 @@ const COMMANDS_CAPACITY: usize = 1024;
 const REPORTS_CAPACITY: usize = 4096;
 /// Inputs of one batch, and so of one transaction (faults.md section 5).
 const BATCH_INPUTS_MAX: usize = 1000;
-/// Waiting jobs that are published in one batch after a change of the network: some milliseconds, for which clients wait.
-const PUBLISHED_AT_ONCE: usize = 1024;
 /// Time between two looks whether a store that failed can be written again.
 const STORE_RETRY: Duration = Duration::from_secs(1);
 /// The longest sleep without a look at the boot clock, which goes on while the machine sleeps and the runtime's timer does not.
@@ -229,8 +227,6 @@ struct Running {
     mode: Mode,
     /// For the facts that policies ask for.
     reader: KeptReader,
-    /// Jobs of which something else is reported since the network changed, and that were not published since.
-    to_publish: VecDeque<JobId>,
     /// When a drain gives up on workers that do not stop.
     drain_until: Option<BootMillis>,
 }
@@ -253,7 +249,6 @@ impl Running {
             next_request: 0,
             mode: Mode::Working,
             reader: KeptReader::default(),
-            to_publish: VecDeque::new(),
             drain_until: None,
         }
     }
@@ -261,7 +256,6 @@ impl Running {
     /// Feeds the core what the store holds. Everything that was running is ready again; intents are taken up.
     async fn load(&mut self) -> Result<(), StoreError> {
         self.core = Core::new(self.parts.config.clone(), random_seed());
-        self.to_publish.clear();
         let store = self.parts.store.clone();
         let read = move || {
             let reader = store.reader()?;
@@ -359,7 +353,6 @@ impl Running {
     fn sleep(&self) -> Duration {
         let deadline = match self.mode {
             Mode::Degraded => return STORE_RETRY,
-            Mode::Working | Mode::Draining if !self.to_publish.is_empty() => return Duration::ZERO,
             Mode::Working | Mode::Draining => self.core.next_deadline(),
             Mode::Abandoned => None,
         };
@@ -468,11 +461,9 @@ impl Running {
         }
         self.override_durable();
         if self.core.network_generation() != network_before {
-            self.to_publish = self.core.waiting().collect();
             self.publish_network();
         }
-        changed.extend(self.to_publish.drain(..self.to_publish.len().min(PUBLISHED_AT_ONCE)));
-        let is_news = !changed.is_empty();
+        let is_news = self.parts.published.set_gating(self.core.gating()) || !changed.is_empty();
         for job in changed {
             self.publish(job);
         }
@@ -520,16 +511,16 @@ impl Running {
     }
 
     fn publish(&mut self, job: JobId) {
-        let (Some(record), Some((state, waiting_on))) = (self.core.job(&job), self.core.reported_state(&job)) else {
+        let (Some(record), Some(reported)) = (self.core.header(&job), self.core.reported(&job)) else {
             self.parts.published.remove(job);
             return;
         };
-        // The cell of a final job is forgotten here, and stays with what was published.
-        let progress = match self.parts.published.get(job) {
-            Some(published) => Arc::clone(&published.progress),
-            None => self.tasks.progress(job),
+        // The cell of a final job is forgotten here, and stays with what was published. A job that never ran has none of its own.
+        let own = match record.state.is_running() {
+            true => Some(self.tasks.progress(job)),
+            false => self.tasks.known_progress(job),
         };
-        self.parts.published.set(record, state, waiting_on, progress);
+        self.parts.published.set(record, reported, own);
     }
 
     /// What operators said of the network is committed.

@@ -9,6 +9,13 @@ use crate::network::{Interface, Network};
 pub(super) struct Gates {
     network: Network,
     generation: u32,
+    /// The last network that there was, and how many different ones in a row there were before it. An admission, or a hold, is about one of
+    /// them; a gap without any does not make it another.
+    known: Network,
+    admissions: u32,
+    /// How often the network came back, and [`Gates::online_ms`] when it last did.
+    returns: u32,
+    returned_ms: u64,
     /// Milliseconds without a network so far.
     offline_ms: u64,
     offline_since: Option<BootMillis>,
@@ -29,7 +36,17 @@ pub(super) enum Change {
 
 impl Gates {
     pub(super) fn new() -> Self {
-        Self { network: Network::default(), generation: 0, offline_ms: 0, offline_since: None }
+        let network = Network::default();
+        Self {
+            known: network.clone(),
+            network,
+            generation: 0,
+            admissions: 0,
+            returns: 0,
+            returned_ms: 0,
+            offline_ms: 0,
+            offline_since: None,
+        }
     }
 
     /// Takes the network as it is now.
@@ -38,6 +55,10 @@ impl Gates {
             return Change::None;
         }
         self.generation = self.generation.wrapping_add(1);
+        if network.connected && network != self.known {
+            self.known.clone_from(&network);
+            self.admissions = self.admissions.wrapping_add(1);
+        }
         let before = std::mem::replace(&mut self.network, network);
         match (before.connected, self.network.connected) {
             (true, true) => Change::Other,
@@ -49,6 +70,8 @@ impl Gates {
             (false, true) => {
                 self.offline_ms = now.0.saturating_sub(self.online_ms(now));
                 self.offline_since = None;
+                self.returns = self.returns.wrapping_add(1);
+                self.returned_ms = self.online_ms(now);
                 Change::Back
             }
         }
@@ -62,9 +85,24 @@ impl Gates {
         self.network.connected
     }
 
-    /// Counts the changes. An admission holds for one generation.
+    /// Counts the changes.
     pub(super) const fn generation(&self) -> u32 {
         self.generation
+    }
+
+    /// The number of the last network that there was: what admissions and holds are about.
+    pub(super) const fn admissions(&self) -> u32 {
+        self.admissions
+    }
+
+    /// How often the network came back. What has waited for a retry or for a network since before the last time need not wait any more.
+    pub(super) const fn returns(&self) -> u32 {
+        self.returns
+    }
+
+    /// [`Gates::online_ms`] when the network last came back.
+    pub(super) const fn returned_ms(&self) -> u64 {
+        self.returned_ms
     }
 
     /// The boot clock without the time in which there was no network: what `no_progress_timeout` counts by.
@@ -107,7 +145,11 @@ mod tests {
         assert_eq!(gates.online_ms(BootMillis(300)), 100);
         assert_eq!(gates.online_ms(BootMillis(350)), 150);
         assert_eq!(gates.change(network(CostState::NearCap), BootMillis(400)), Change::Other);
-        assert_eq!(gates.generation(), 3);
+        assert_eq!(
+            (gates.generation(), gates.admissions(), gates.returns()),
+            (3, 1, 1),
+            "a gap makes no other network"
+        );
     }
 
     #[test]

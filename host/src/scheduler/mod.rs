@@ -22,7 +22,7 @@ mod step;
 mod timers;
 mod turns;
 
-pub use self::core::Core;
+pub use self::core::{Core, Follows, Gating, Reported};
 pub use self::driver::RetentionConfig;
 pub use config::SchedulerConfig;
 pub use limits::{LimitReached, Limits};

@@ -165,6 +165,11 @@ impl Queue {
         None
     }
 
+    /// Ready jobs of one owner.
+    pub(super) fn ready_of(&self, level: Priority, owner: Owner) -> usize {
+        self.ready[usize::from(level.number())].len_of(owner)
+    }
+
     /// Whether more jobs of the level are ready than slots of its pool are on their way.
     pub(super) fn waits_for_slice(&self, level: Priority) -> bool {
         self.ready[usize::from(level.number())].len() > self.stopping(Pool::of(level))

@@ -47,6 +47,11 @@ impl Turns {
         self.len
     }
 
+    /// Jobs in the line of one owner.
+    pub(super) fn len_of(&self, owner: Owner) -> usize {
+        self.lines.get(&owner).map_or(0, BTreeMap::len)
+    }
+
     /// Puts a job into the line of its owner.
     pub(super) fn insert(&mut self, owner: Owner, turn: u64, job: JobId) {
         let line = self.lines.entry(owner).or_default();

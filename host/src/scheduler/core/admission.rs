@@ -27,6 +27,7 @@ impl Core {
         if self.board.stage != Stage::Serving || !self.board.gates.connected() {
             return;
         }
+        self.requeue_some();
         for pool in Pool::ALL {
             while let Some((seat, id)) = self.board.queue.next(pool) {
                 let look = match self.jobs.get_mut(&id) {
@@ -81,7 +82,7 @@ impl Board {
                 }
             }
         }
-        let admitted = job.admitted.filter(|admitted| admitted.network == self.gates.generation());
+        let admitted = job.admitted.filter(|admitted| admitted.network == self.gates.admissions());
         if self.queue.free(pool) > 0 {
             return match admitted {
                 Some(admitted) => {
@@ -128,7 +129,7 @@ impl Board {
         }
         let cause = match &job.hold {
             None => Cause::Start,
-            Some(hold) if hold.network != self.gates.generation() => Cause::NetworkChanged,
+            Some(hold) if hold.network != self.gates.admissions() => Cause::NetworkChanged,
             Some(_) => Cause::LookAgain,
         };
         // What it was called for, it will take if it is admitted.
@@ -288,13 +289,14 @@ impl Board {
         let (id, until) = (job.record.id, millis.map(|millis| self.now.wall.plus(millis)));
         let since = known.map_or(self.now.wall, |hold| hold.since);
         job.admitted = None;
-        job.hold = Some(Box::new(Hold { since, until, network: asked.network, because: because.clone() }));
+        let code = self.hold_code(job);
+        job.hold = Some(Box::new(Hold { since, until, network: asked.network, code, because: because.clone() }));
         self.changed.insert(id);
         if let Some(target) = &job.target {
             // The connections that would have been its own are for others meanwhile.
             self.call_next(&target.origin);
         }
-        if asked.network == self.gates.generation() {
+        if asked.network == self.gates.admissions() {
             self.queue.hold(seat, id);
             self.timers.set(id, TimerKind::Hold, self.now.boot.plus(wait_ms));
         } else {

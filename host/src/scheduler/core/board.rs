@@ -12,7 +12,7 @@ use super::super::timers::{Run, TimerKind, Timers};
 use super::super::turns::Owner;
 use super::job::{Asked, Inactivity, Job, Place};
 use crate::clock::Now;
-use crate::job::{Event, EventKind, FileIndex, JobId, JobRecord, JobState, Origin, Transition};
+use crate::job::{Event, EventKind, FileIndex, JobId, JobRecord, JobState, Origin, Priority, Transition};
 use crate::policy::contract::Cause;
 
 /// Where the host is in its life.
@@ -25,6 +25,9 @@ pub(super) enum Stage {
     /// The host stops; no job is started.
     Draining,
 }
+
+/// Jobs by level and owner.
+pub(super) type Waiters = BTreeMap<(Priority, Owner), BTreeSet<JobId>>;
 
 /// Somebody who has jobs.
 #[derive(Debug, Clone, Copy)]
@@ -51,9 +54,9 @@ pub(super) struct Board {
     /// Jobs that became final in this step.
     pub(super) ended: Vec<JobId>,
     /// Jobs in TRANSIENT_ERROR, which a network that comes back puts in line.
-    pub(super) transient: BTreeSet<JobId>,
-    /// Those of them that are still to be put in line.
-    pub(super) to_requeue: BTreeSet<JobId>,
+    pub(super) transient: Waiters,
+    /// Those of them that are still to be put in line: as many of each owner as can be of use, the others when these have left.
+    pub(super) to_requeue: Waiters,
     /// Running jobs about which the policies are still to be asked, and why.
     pub(super) to_ask: BTreeMap<JobId, Cause>,
     /// Questions and moves that this batch of inputs may still make.
@@ -86,8 +89,8 @@ impl Board {
             dirty: BTreeSet::new(),
             changed: BTreeSet::new(),
             ended: Vec::new(),
-            transient: BTreeSet::new(),
-            to_requeue: BTreeSet::new(),
+            transient: Waiters::new(),
+            to_requeue: Waiters::new(),
             to_ask: BTreeMap::new(),
             budget: config.admit_batch,
             unfinished: false,
@@ -175,13 +178,15 @@ impl Board {
     pub(super) fn write_job(&mut self, job: &mut Job) {
         self.stamp(job);
         self.dirty.remove(&job.record.id);
-        self.step.writes.push(Write::UpdateJob(Box::new(job.record.clone())));
+        self.step.writes.push(Write::UpdateJob(Box::new(JobRecord::clone(&job.record))));
     }
 
     /// Adds what the stopwatches show to the record.
     pub(super) fn settle(&mut self, job: &mut Job) {
         let active_ms = job.active.take(self.now.boot.0);
-        let idle_ms = job.idle.take(self.gates.online_ms(self.now.boot));
+        // Since the network came back it waits for its turn, which is not counted.
+        let until = if self.is_released(job) { self.gates.returned_ms() } else { self.gates.online_ms(self.now.boot) };
+        let idle_ms = job.idle.take(until);
         if active_ms > 0 || idle_ms > 0 {
             job.record.active_ms = job.record.active_ms.saturating_add(active_ms);
             job.record.no_progress_ms = job.record.no_progress_ms.saturating_add(idle_ms);
@@ -211,12 +216,15 @@ impl Board {
         };
         self.clocks(job, active, idle);
         job.place = place;
+        job.returns = self.gates.returns();
         self.changed.insert(job.record.id);
     }
 
     /// Leaves its place with all that belongs to it: seat, kept slot, timers, open question. The worker is another matter.
     pub(super) fn vacate(&mut self, job: &mut Job) -> Place {
         let id = job.record.id;
+        // What is counted depends on the place.
+        self.clocks(job, Run::Off, Run::Off);
         let place = std::mem::replace(&mut job.place, Place::Idle);
         match &place {
             Place::Line(seat) => {
@@ -229,10 +237,11 @@ impl Board {
         for kind in [TimerKind::Retry, TimerKind::NoProgress, TimerKind::Hold, TimerKind::Origin, TimerKind::Gate] {
             self.timers.cancel(id, kind);
         }
-        self.to_requeue.remove(&id);
+        if let Some(key) = job.transient {
+            take_out(&mut self.to_requeue, key, id);
+        }
         self.to_ask.remove(&id);
         job.asked = None;
-        self.clocks(job, Run::Off, Run::Off);
         self.changed.insert(id);
         place
     }
@@ -282,12 +291,30 @@ impl Board {
             return;
         }
         job.record.state = after;
-        if after == JobState::TransientError {
-            self.transient.insert(job.record.id);
-        } else {
-            self.transient.remove(&job.record.id);
-        }
+        self.list_transient(job);
         self.journal(job, EventKind::StateChanged { from: before, to: after });
+    }
+
+    /// Lists the job among those in TRANSIENT_ERROR, at its present level, if it is one of them.
+    pub(super) fn list_transient(&mut self, job: &mut Job) {
+        let id = job.record.id;
+        let key = (job.record.state == JobState::TransientError).then(|| (job.level(), job.owner));
+        if let Some(before) = std::mem::replace(&mut job.transient, key) {
+            take_out(&mut self.transient, before, id);
+            if take_out(&mut self.to_requeue, before, id)
+                && let Some(key) = key
+            {
+                self.to_requeue.entry(key).or_default().insert(id);
+            }
+        }
+        if let Some(key) = key {
+            self.transient.entry(key).or_default().insert(id);
+        }
+    }
+
+    /// The network has come back since the job began to wait for that: it is in line, although it has no seat yet.
+    pub(super) const fn is_released(&self, job: &Job) -> bool {
+        job.waits_for_return() && job.returns != self.gates.returns()
     }
 
     /// Tells the job's worker to stop, unless it was told before. One that only makes way is told again to stop at once.
@@ -331,12 +358,22 @@ impl Board {
         if self.dirty.contains(&job.record.id) {
             self.stamp(job);
         }
-        Box::new(job.record.clone())
+        Box::new(JobRecord::clone(&job.record))
     }
 
     pub(super) fn reply(&mut self, request: RequestId, result: Result<Reply, CommandError>) {
         self.step.effects.push(Effect::Reply { request, result });
     }
+}
+
+/// Takes a job out. Whether it was there.
+fn take_out(waiters: &mut Waiters, key: (Priority, Owner), job: JobId) -> bool {
+    let Some(jobs) = waiters.get_mut(&key) else { return false };
+    let was_there = jobs.remove(&job);
+    if jobs.is_empty() {
+        waiters.remove(&key);
+    }
+    was_there
 }
 
 /// What publication does with an existing file.

@@ -65,7 +65,7 @@ impl Board {
         if let Err(error) = self.check(job, Transition::Suspended) {
             return self.reply(request, Err(error));
         }
-        if expected.is_some_and(|expected| *expected != job.record) {
+        if expected.is_some_and(|expected| *expected != *job.record) {
             return self.reply(request, Err(CommandError::Changed(job.record.id)));
         }
         let before = job.record.properties.clone();
@@ -131,6 +131,7 @@ impl Board {
 
     /// A job in line goes to the end of its new level. A running one keeps its slot, as long as its new level has one.
     fn level_changed(&mut self, job: &mut Job) {
+        self.list_transient(job);
         match job.place {
             Place::Line(_) | Place::Asking(_) => {
                 self.vacate(job);

@@ -30,13 +30,16 @@ impl Core {
     pub(super) fn network_changed(&mut self, network: Network) {
         let board = &mut self.board;
         let (connected, note) = (network.connected, in_words(&network));
+        let admissions = board.gates.admissions();
         let change = board.gates.change(network, board.now.boot);
         if board.stage == Stage::Loading || change == Change::None {
             return;
         }
         let kind = EventKind::NetworkChanged { connected, note };
         board.step.writes.push(Write::Journal(Event { at: board.now.wall, job: None, kind }));
-        board.queue.release_all();
+        if board.gates.admissions() != admissions {
+            board.queue.release_all();
+        }
         board.to_ask.clear();
         match change {
             Change::None => {}
@@ -60,16 +63,37 @@ impl Core {
     pub(super) fn catch_up(&mut self) {
         let board = &mut self.board;
         while board.budget > 0 {
-            let Some(id) = board.to_requeue.pop_first() else { break };
-            board.budget -= 1;
-            if let Some(job) = self.jobs.get_mut(&id) {
-                board.network_is_back(job);
-            }
-        }
-        while board.budget > 0 {
             let Some((id, cause)) = board.to_ask.pop_first() else { break };
             if let Some(job) = self.jobs.get_mut(&id) {
                 board.ask_running(job, cause);
+            }
+        }
+    }
+
+    /// Puts jobs in line for which the network came back, a few of each owner and level. They have waited as such since then, so that it is
+    /// enough when they are needed, and a network that flaps costs next to nothing.
+    pub(super) fn requeue_some(&mut self) {
+        let board = &mut self.board;
+        if board.to_requeue.is_empty() {
+            return;
+        }
+        let wanted = usize::try_from(board.config.admit_batch.max(1)).unwrap_or(usize::MAX);
+        let keys: Vec<_> = board.to_requeue.keys().copied().collect();
+        for key in keys {
+            while board.queue.ready_of(key.0, key.1) < wanted {
+                let Some(jobs) = board.to_requeue.get_mut(&key) else { break };
+                if board.budget == 0 {
+                    board.unfinished = true;
+                    return;
+                }
+                board.budget -= 1;
+                let next = jobs.pop_first();
+                if jobs.is_empty() {
+                    board.to_requeue.remove(&key);
+                }
+                if let Some(job) = next.and_then(|id| self.jobs.get_mut(&id)) {
+                    board.network_is_back(job);
+                }
             }
         }
     }

@@ -175,7 +175,7 @@ impl Board {
                 self.line_up(job, End::Tail);
             }
             JobState::TransientError => {
-                self.transient.insert(id);
+                self.list_transient(job);
                 self.settle_in_transient_error(job);
             }
         }

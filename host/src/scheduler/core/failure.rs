@@ -135,7 +135,7 @@ impl Board {
 
     /// A job waits for a retry without progress for too long: the last error becomes final, unless a policy repairs it.
     pub(super) fn no_progress_timer(&mut self, job: &mut Job) {
-        if !matches!(job.place, Place::RetryWait) || !self.gates.connected() {
+        if !matches!(job.place, Place::RetryWait) || !self.gates.connected() || self.is_released(job) {
             // A network that comes back puts the job in line anyway.
             return;
         }

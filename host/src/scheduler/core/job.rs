@@ -1,6 +1,8 @@
 //! A job as the core holds it: its header, and where it stands in the scheduler.
 
 use std::collections::VecDeque;
+use std::ops::{Deref, DerefMut};
+use std::sync::Arc;
 
 use super::super::config::SchedulerConfig;
 use super::super::input::{Because, RequestId};
@@ -9,14 +11,16 @@ use super::super::step::StopReason;
 use super::super::timers::Stopwatch;
 use super::super::turns::Owner;
 use crate::clock::{BootMillis, Now, UnixMillis};
-use crate::job::{AttemptNumber, DecisionId, Failure, FileIndex, FileSummary, Intent, JobRecord, Origin, Priority};
+use crate::job::{
+    AttemptNumber, DecisionId, ErrorCode, Failure, FileIndex, FileSummary, Intent, JobRecord, Origin, Priority,
+};
 use crate::policy::contract::Hook;
 
 /// A job.
 #[derive(Debug)]
 pub(super) struct Job {
     /// What is stored. Whoever changes it calls `Board::touch`.
-    pub(super) record: JobRecord,
+    pub(super) record: Header,
     /// The number of its owner.
     pub(super) owner: Owner,
     /// Where it stands.
@@ -45,6 +49,35 @@ pub(super) struct Job {
     pub(super) marks: VecDeque<Mark>,
     /// How long nothing has happened to it.
     pub(super) inactivity: Inactivity,
+    /// How often the network had come back when the job entered its place.
+    pub(super) returns: u32,
+    /// Where it stands among the jobs in TRANSIENT_ERROR, if it is one.
+    pub(super) transient: Option<(Priority, Owner)>,
+}
+
+/// The header of a job, shared with those who were given it until one side changes it: a hundred thousand are held once.
+#[derive(Debug)]
+pub(super) struct Header(Arc<JobRecord>);
+
+impl Header {
+    /// As it is now.
+    pub(super) fn share(&self) -> Arc<JobRecord> {
+        Arc::clone(&self.0)
+    }
+}
+
+impl Deref for Header {
+    type Target = JobRecord;
+
+    fn deref(&self) -> &JobRecord {
+        &self.0
+    }
+}
+
+impl DerefMut for Header {
+    fn deref_mut(&mut self) -> &mut JobRecord {
+        Arc::make_mut(&mut self.0)
+    }
 }
 
 /// How long nothing has happened to a job, on the boot clock.
@@ -186,7 +219,7 @@ pub(super) struct Asked {
     pub(super) generation: u32,
     pub(super) decision: DecisionId,
     pub(super) hook: Hook,
-    /// Generation of the network that the question showed.
+    /// The number of the network that the question showed.
     pub(super) network: u32,
 }
 
@@ -197,12 +230,14 @@ pub(super) struct Hold {
     pub(super) since: UnixMillis,
     /// Until when, if the policy said so.
     pub(super) until: Option<UnixMillis>,
-    /// Generation of the network that it is about.
+    /// The number of the network that it is about.
     pub(super) network: u32,
+    /// What the job's reported error is meanwhile.
+    pub(super) code: ErrorCode,
     pub(super) because: Because,
 }
 
-/// A job may run on the network of one generation.
+/// A job may run on the network of one number.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Admitted {
     pub(super) network: u32,
@@ -257,7 +292,7 @@ impl Bucket {
 impl Job {
     pub(super) fn new(record: JobRecord, owner: Owner) -> Self {
         Self {
-            record,
+            record: Header(Arc::new(record)),
             owner,
             place: Place::Idle,
             worker: None,
@@ -272,20 +307,22 @@ impl Job {
             bucket: Bucket::default(),
             marks: VecDeque::new(),
             inactivity: Inactivity::default(),
+            returns: 0,
+            transient: None,
         }
     }
 
-    pub(super) const fn level(&self) -> Priority {
+    pub(super) fn level(&self) -> Priority {
         self.record.properties.priority
     }
 
     /// All of its files are transferred.
-    pub(super) const fn nothing_left(&self) -> bool {
+    pub(super) fn nothing_left(&self) -> bool {
         self.record.files_total > 0 && self.record.files_transferred >= self.record.files_total
     }
 
     /// All of its files are transferred, and it waits for no client to be told so.
-    pub(super) const fn ends_by_itself(&self) -> bool {
+    pub(super) fn ends_by_itself(&self) -> bool {
         let goes_on = matches!(
             self.place,
             Place::Running | Place::Line(_) | Place::LineAfterWorker(_) | Place::RetryWait | Place::Gated(_)
@@ -293,16 +330,13 @@ impl Job {
         goes_on && self.nothing_left()
     }
 
-    /// It is in line, or waits for a retry or a condition.
-    pub(super) const fn is_waiting(&self) -> bool {
-        matches!(
-            self.place,
-            Place::Line(_) | Place::LineAfterWorker(_) | Place::Asking(_) | Place::RetryWait | Place::Gated(_)
-        )
+    /// It waits for a retry, or for what a network that comes back may end.
+    pub(super) const fn waits_for_return(&self) -> bool {
+        matches!(self.place, Place::RetryWait | Place::Gated(Gate::Network | Gate::Time(_)))
     }
 
     /// Completing it now leaves files behind.
-    pub(super) const fn is_partial(&self) -> bool {
+    pub(super) fn is_partial(&self) -> bool {
         self.record.files_transferred == 0 || self.record.files_transferred < self.record.files_total
     }
 

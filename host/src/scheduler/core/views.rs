@@ -20,7 +20,7 @@ impl Board {
         self.touch(job);
         let generation = job.record.decisions;
         let decision = DecisionId(format!("{}-{generation}", job.record.id));
-        let asked = Asked { generation, decision: decision.clone(), hook, network: self.gates.generation() };
+        let asked = Asked { generation, decision: decision.clone(), hook, network: self.gates.admissions() };
         job.asked = Some(Box::new(asked));
         (generation, decision, self.next_seed())
     }

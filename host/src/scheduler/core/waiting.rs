@@ -9,18 +9,91 @@ use crate::job::{ErrorCode, JobState};
 /// The name of the built-in default where a policy's name stands.
 const BUILT_IN: &str = "built-in";
 
+/// The network as far as what is reported of waiting jobs follows it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Gating {
+    /// Whether there is one.
+    pub connected: bool,
+    /// The number of the last one that there was.
+    pub admissions: u32,
+    /// How often it came back.
+    pub returns: u32,
+}
+
+/// How what is reported of a job follows the network. So a change of it is one number, however many jobs wait.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Follows {
+    /// Not at all.
+    Nothing,
+    /// Without one, that is what the job waits for.
+    Connection,
+    /// As before; and the hold is about the network of this number. On another one, the job waits for its turn to be asked about again.
+    Network(u32),
+    /// As before; and it ends when the network has come back more often than so.
+    Return(u32),
+}
+
+/// What is reported of a job while the network is as it was when this was made.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Reported {
+    /// Its state.
+    pub state: JobState,
+    /// What it waits for.
+    pub waiting_on: Option<WaitingOn>,
+    /// How the two follow the network.
+    pub follows: Follows,
+}
+
+impl Reported {
+    /// Whether the network makes something else of it.
+    const fn is_other_under(&self, gating: Gating) -> bool {
+        match self.follows {
+            Follows::Nothing => false,
+            _ if !gating.connected => true,
+            Follows::Connection => false,
+            Follows::Network(about) => about != gating.admissions,
+            Follows::Return(before) => before != gating.returns,
+        }
+    }
+
+    /// The state under such a network.
+    #[must_use]
+    pub const fn state_under(&self, gating: Gating) -> JobState {
+        match (self.is_other_under(gating), gating.connected) {
+            (false, _) => self.state,
+            (true, false) => JobState::TransientError,
+            (true, true) => JobState::Queued,
+        }
+    }
+
+    /// State and reason under such a network.
+    #[must_use]
+    pub fn under(&self, gating: Gating) -> (JobState, Option<WaitingOn>) {
+        let waiting_on = match (self.is_other_under(gating), gating.connected) {
+            (false, _) => self.waiting_on.clone(),
+            (true, false) => Some(no_network()),
+            (true, true) => Some(turn()),
+        };
+        (self.state_under(gating), waiting_on)
+    }
+}
+
 impl Board {
-    /// The state that clients see, and what the job waits for.
-    pub(super) fn reported(&self, job: &Job) -> (JobState, Option<WaitingOn>) {
+    /// What is reported of a job, and how that follows the network.
+    pub(super) fn reported(&self, job: &Job) -> Reported {
         let stored = job.record.state;
-        let waiting = match &job.place {
-            Place::Idle | Place::Running | Place::Deciding(_) | Place::Ending(_) => return (stored, None),
-            Place::Gated(Gate::Space(space)) => disk_full(space.wanted),
-            _ if !self.gates.connected() => no_network(),
-            Place::Gated(Gate::Network) => no_network(),
-            Place::Gated(Gate::Time(until)) => condition(job, *until),
-            Place::RetryWait => retry_delay(job),
-            Place::Line(_) | Place::LineAfterWorker(_) | Place::Asking(_) => self.in_line(job),
+        let (waiting, follows) = match &job.place {
+            Place::Idle | Place::Running | Place::Deciding(_) | Place::Ending(_) => {
+                return Reported { state: stored, waiting_on: None, follows: Follows::Nothing };
+            }
+            Place::Gated(Gate::Space(space)) => (disk_full(space.wanted), Follows::Nothing),
+            Place::Gated(Gate::Network) => (no_network(), Follows::Return(job.returns)),
+            Place::Gated(Gate::Time(until)) => (condition(job, *until), Follows::Return(job.returns)),
+            Place::RetryWait => (retry_delay(job), Follows::Return(job.returns)),
+            Place::Line(_) | Place::LineAfterWorker(_) | Place::Asking(_) => match &job.hold {
+                Some(hold) => (held(hold), Follows::Network(hold.network)),
+                None => (self.in_line(job), Follows::Connection),
+            },
         };
         let state = match (&waiting.error, &job.place) {
             (Some(_), _) => JobState::TransientError,
@@ -28,14 +101,10 @@ impl Board {
             (None, Place::Line(_) | Place::LineAfterWorker(_) | Place::Asking(_)) => JobState::Queued,
             (None, _) => stored,
         };
-        (state, Some(waiting))
+        Reported { state, waiting_on: Some(waiting), follows }
     }
 
     fn in_line(&self, job: &Job) -> WaitingOn {
-        // A hold is about one network. On the next one the job waits for its turn to be asked about again.
-        if let Some(hold) = job.hold.as_ref().filter(|hold| hold.network == self.gates.generation()) {
-            return held(hold, self.hold_code(job));
-        }
         match &job.origin_wait {
             Some(origin) => {
                 let until = self.origins.not_before_at(origin, self.now);
@@ -45,13 +114,17 @@ impl Board {
                 };
                 waiting("origin", detail, until)
             }
-            None => waiting("turn", "waits for its turn in the queue".into(), None),
+            None => turn(),
         }
     }
 }
 
 const fn waiting(code: &'static str, detail: String, until: Option<UnixMillis>) -> WaitingOn {
     WaitingOn { code, detail, until, policy: None, error: None }
+}
+
+fn turn() -> WaitingOn {
+    waiting("turn", "waits for its turn in the queue".into(), None)
 }
 
 fn no_network() -> WaitingOn {
@@ -64,8 +137,8 @@ fn disk_full(wanted: u64) -> WaitingOn {
     WaitingOn { error: Some(ErrorCode::DiskFull), ..waiting("disk_full", detail, None) }
 }
 
-fn held(hold: &Hold, error: ErrorCode) -> WaitingOn {
-    let code = match error {
+fn held(hold: &Hold) -> WaitingOn {
+    let code = match hold.code {
         ErrorCode::BlockedByCostTransferPolicy => "network_cost",
         _ => "policy_hold",
     };
@@ -74,7 +147,7 @@ fn held(hold: &Hold, error: ErrorCode) -> WaitingOn {
         note => note.to_owned(),
     };
     let policy = Some(hold.because.policy.clone()).filter(|policy| policy.0 != BUILT_IN);
-    WaitingOn { code, detail, until: hold.until, policy, error: Some(error) }
+    WaitingOn { code, detail, until: hold.until, policy, error: Some(hold.code) }
 }
 
 /// The job ran into a condition of which nothing tells when it ends.

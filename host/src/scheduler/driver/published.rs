@@ -3,12 +3,12 @@
 use std::collections::{BTreeMap, HashMap};
 use std::ops::Bound;
 use std::pin::pin;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use tokio::sync::{Notify, watch};
 
 use crate::job::{JobFilter, JobId, JobRecord, JobState};
-use crate::scheduler::WaitingOn;
+use crate::scheduler::{Follows, Gating, Reported, WaitingOn};
 use crate::transfer::ProgressCell;
 
 /// Jobs that are looked at under one hold of the lock: some 10 us, for which the driver may have to wait.
@@ -25,16 +25,56 @@ pub(crate) struct PublishedJob {
     pub(crate) revision: u64,
 }
 
+/// A job as it is kept: what is reported of it follows the network until it is published again.
+#[derive(Debug)]
+struct Kept {
+    record: Arc<JobRecord>,
+    reported: Reported,
+    progress: Arc<ProgressCell>,
+    revision: u64,
+}
+
+/// All of them, and the network.
+#[derive(Debug)]
+struct Shown {
+    /// In the order of their ids, which is that of lists.
+    jobs: BTreeMap<JobId, Kept>,
+    gating: Gating,
+    /// That of the last change of the network, for all jobs that follow it.
+    revision: u64,
+}
+
+impl Shown {
+    fn revision(&self, job: &Kept) -> u64 {
+        match job.reported.follows {
+            Follows::Nothing => job.revision,
+            _ => job.revision.max(self.revision),
+        }
+    }
+
+    fn job(&self, job: &Kept) -> PublishedJob {
+        let (state, waiting_on) = job.reported.under(self.gating);
+        PublishedJob {
+            record: Arc::clone(&job.record),
+            state,
+            waiting_on,
+            progress: Arc::clone(&job.progress),
+            revision: self.revision(job),
+        }
+    }
+}
+
 /// The jobs that are not final, and those that became final lately.
 #[derive(Debug)]
 pub(crate) struct Published {
-    /// In the order of their ids, which is that of lists.
-    jobs: RwLock<BTreeMap<JobId, Arc<PublishedJob>>>,
+    shown: RwLock<Shown>,
     /// Of jobs that somebody waits for.
     waiters: Mutex<HashMap<JobId, Waiters>>,
     generation_tx: watch::Sender<u64>,
     /// The revision that was given last. Written only by the driver.
     revision: Mutex<u64>,
+    /// The cell of all jobs that have none of their own: nobody writes it.
+    idle: Arc<ProgressCell>,
 }
 
 /// Those who wait for one job.
@@ -47,20 +87,27 @@ struct Waiters {
 impl Published {
     pub(crate) fn new() -> Self {
         Self {
-            jobs: RwLock::default(),
+            shown: RwLock::new(Shown {
+                jobs: BTreeMap::new(),
+                gating: Gating { connected: true, admissions: 0, returns: 0 },
+                revision: 0,
+            }),
             waiters: Mutex::default(),
             generation_tx: watch::Sender::new(0),
             revision: Mutex::new(0),
+            idle: Arc::default(),
         }
     }
 
-    pub(crate) fn get(&self, job: JobId) -> Option<Arc<PublishedJob>> {
-        self.read().get(&job).cloned()
+    pub(crate) fn get(&self, job: JobId) -> Option<PublishedJob> {
+        let shown = self.read();
+        shown.jobs.get(&job).map(|job| shown.job(job))
     }
 
     /// Those that are not final.
-    pub(crate) fn all(&self) -> Vec<Arc<PublishedJob>> {
-        self.read().values().filter(|job| !job.record.state.is_final()).cloned().collect()
+    pub(crate) fn all(&self) -> Vec<PublishedJob> {
+        let shown = self.read();
+        shown.jobs.values().filter(|job| !job.record.state.is_final()).map(|job| shown.job(job)).collect()
     }
 
     /// At most `limit` jobs that are not final after `after` that the filter shows, in the order of their ids, and after which one to go on, if there is more.
@@ -69,20 +116,21 @@ impl Published {
         filter: &JobFilter,
         after: Option<JobId>,
         limit: usize,
-    ) -> (Vec<Arc<PublishedJob>>, Option<JobId>) {
+    ) -> (Vec<PublishedJob>, Option<JobId>) {
         let mut shown = Vec::with_capacity(limit.min(LOOKED_AT_ONCE));
         let mut last = after;
         loop {
             // The lock is let go in between: a filter that matches little looks at many jobs.
-            let jobs = self.read();
-            let mut rest = jobs.range((last.map_or(Bound::Unbounded, Bound::Excluded), Bound::Unbounded));
+            let looked_at = self.read();
+            let mut rest = looked_at.jobs.range((last.map_or(Bound::Unbounded, Bound::Excluded), Bound::Unbounded));
             for (id, job) in rest.by_ref().take(LOOKED_AT_ONCE) {
                 if shown.len() == limit {
                     return (shown, last);
                 }
                 last = Some(*id);
-                if !job.record.state.is_final() && filter.matches(job.state, &job.record) {
-                    shown.push(Arc::clone(job));
+                let state = job.reported.state_under(looked_at.gating);
+                if !job.record.state.is_final() && filter.matches(state, &job.record) {
+                    shown.push(looked_at.job(job));
                 }
             }
             if rest.next().is_none() {
@@ -104,36 +152,61 @@ impl Published {
             let mut notified = pin!(waiting.notify.notified());
             // Registered before the look, so that what changes after it is not missed.
             notified.as_mut().enable();
-            if self.read().get(&job).is_none_or(|job| job.revision != seen) {
+            if self.revision_of(job).is_none_or(|revision| revision != seen) {
                 return;
             }
             notified.await;
         }
     }
 
-    /// Publishes a job, unless it is as it was published before.
-    pub(super) fn set(
-        &self,
-        record: &JobRecord,
-        state: JobState,
-        waiting_on: Option<WaitingOn>,
-        progress: Arc<ProgressCell>,
-    ) {
+    /// The revision that a reader finds.
+    fn revision_of(&self, job: JobId) -> Option<u64> {
+        let shown = self.read();
+        shown.jobs.get(&job).map(|job| shown.revision(job))
+    }
+
+    fn next_revision(&self) -> u64 {
+        let mut last = self.revision.lock().unwrap_or_else(PoisonError::into_inner);
+        *last += 1;
+        *last
+    }
+
+    /// Publishes a job, unless it is as it was published before. Without a cell of its own it keeps the one that it has.
+    pub(super) fn set(&self, record: Arc<JobRecord>, reported: Reported, own: Option<Arc<ProgressCell>>) {
         let id = record.id;
-        let before = self.get(id);
-        let same_record = before.as_ref().filter(|before| *before.record == *record);
-        if same_record.is_some_and(|before| before.state == state && before.waiting_on == waiting_on) {
-            return;
-        }
-        let record = same_record.map_or_else(|| Arc::new(record.clone()), |before| Arc::clone(&before.record));
-        let revision = {
-            let mut last = self.revision.lock().unwrap_or_else(PoisonError::into_inner);
-            *last += 1;
-            *last
+        let (progress, same) = {
+            let shown = self.read();
+            let before = shown.jobs.get(&id);
+            let progress = own.or_else(|| before.map(|before| Arc::clone(&before.progress)));
+            let progress = progress.unwrap_or_else(|| Arc::clone(&self.idle));
+            let same = before.filter(|before| {
+                before.reported == reported && Arc::ptr_eq(&before.progress, &progress) && before.record == record
+            });
+            (progress, same.map(|before| before.revision))
         };
-        let job = Arc::new(PublishedJob { record, state, waiting_on, progress, revision });
-        self.jobs.write().unwrap_or_else(PoisonError::into_inner).insert(id, job);
-        self.wake(id);
+        let revision = same.unwrap_or_else(|| self.next_revision());
+        // One that is as it was is kept all the same: its header is shared with the core then.
+        self.write().jobs.insert(id, Kept { record, reported, progress, revision });
+        if same.is_none() {
+            self.wake(id);
+        }
+    }
+
+    /// Publishes the network as far as jobs follow it. Whether it is another one than before.
+    pub(super) fn set_gating(&self, gating: Gating) -> bool {
+        if self.read().gating == gating {
+            return false;
+        }
+        let revision = self.next_revision();
+        {
+            let mut shown = self.write();
+            (shown.gating, shown.revision) = (gating, revision);
+        }
+        // Few are waited for, however many there are; the others look for themselves whether they follow it.
+        for waiters in self.waiters().values() {
+            waiters.notify.notify_waiters();
+        }
+        true
     }
 
     /// Says of every job that would move that it waits.
@@ -142,14 +215,15 @@ impl Published {
         for job in self.all() {
             if matches!(job.record.state, Queued | Connecting | Transferring | TransientError) {
                 let (state, waiting_on) = (JobState::TransientError, Some(waiting_on.clone()));
-                self.set(&job.record, state, waiting_on, Arc::clone(&job.progress));
+                self.set(job.record, Reported { state, waiting_on, follows: Follows::Nothing }, None);
             }
         }
         self.announce();
     }
 
     pub(super) fn remove(&self, job: JobId) {
-        if self.jobs.write().unwrap_or_else(PoisonError::into_inner).remove(&job).is_some() {
+        let removed = self.write().jobs.remove(&job);
+        if removed.is_some() {
             self.wake(job);
         }
     }
@@ -164,8 +238,12 @@ impl Published {
         }
     }
 
-    fn read(&self) -> RwLockReadGuard<'_, BTreeMap<JobId, Arc<PublishedJob>>> {
-        self.jobs.read().unwrap_or_else(PoisonError::into_inner)
+    fn read(&self) -> RwLockReadGuard<'_, Shown> {
+        self.shown.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn write(&self) -> RwLockWriteGuard<'_, Shown> {
+        self.shown.write().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn waiters(&self) -> MutexGuard<'_, HashMap<JobId, Waiters>> {
@@ -219,7 +297,8 @@ mod tests {
     fn put(published: &Published, number: u128, state: JobState, priority: Priority) {
         let mut record = JobRecord { id: id(number), state, ..a_job() };
         record.properties.priority = priority;
-        published.set(&record, state, None, Arc::default());
+        let reported = Reported { state, waiting_on: None, follows: Follows::Nothing };
+        published.set(Arc::new(record), reported, None);
     }
 
     #[test]
@@ -252,6 +331,40 @@ mod tests {
         put(&published, 1, JobState::Connecting, Priority::Normal);
         assert!(published.changed(id(1), seen).now_or_never().is_some());
         assert!(published.changed(id(9), 1).now_or_never().is_some(), "a job that is not there is not waited for");
+    }
+
+    #[test]
+    fn what_follows_the_network_changes_with_it_alone() {
+        let published = Published::new();
+        let online = Gating { connected: true, admissions: 1, returns: 1 };
+        assert!(published.set_gating(online));
+        assert!(!published.set_gating(online));
+        let follows = [Follows::Nothing, Follows::Connection, Follows::Network(1), Follows::Return(1)];
+        for (number, follows) in (1..).zip(follows) {
+            let record = JobRecord { id: id(number), state: JobState::Queued, ..a_job() };
+            published.set(Arc::new(record), Reported { state: JobState::Queued, waiting_on: None, follows }, None);
+        }
+        let seen = || [1, 2, 3, 4].map(|number| published.get(id(number)).unwrap());
+        let codes = || seen().map(|job| job.waiting_on.map_or("", |waiting| waiting.code));
+        let revisions = || seen().map(|job| job.revision);
+        assert_eq!(codes(), ["", "", "", ""]);
+        let before = revisions();
+        let mut first = Box::pin(published.changed(id(1), before[0]));
+        let mut second = Box::pin(published.changed(id(2), before[1]));
+        assert!(first.as_mut().now_or_never().is_none() && second.as_mut().now_or_never().is_none());
+        published.set_gating(Gating { connected: false, ..online });
+        assert_eq!(codes(), ["", "network", "network", "network"]);
+        assert_eq!(seen().map(|job| job.state == JobState::TransientError), [false, true, true, true]);
+        assert!(first.as_mut().now_or_never().is_none() && second.as_mut().now_or_never().is_some());
+        let filter = JobFilter { states: vec![JobState::TransientError], ..JobFilter::default() };
+        assert_eq!(published.list(&filter, None, 10).0.len(), 3);
+        // Back on the same network: only what waited for that has ended.
+        published.set_gating(Gating { returns: 2, ..online });
+        assert_eq!(codes(), ["", "", "", "turn"]);
+        published.set_gating(Gating { returns: 2, admissions: 2, ..online });
+        assert_eq!(codes(), ["", "", "turn", "turn"]);
+        let after = revisions();
+        assert!(before[0] == after[0] && (1..4).all(|number| before[number] < after[number]));
     }
 
     proptest! {

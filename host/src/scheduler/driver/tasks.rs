@@ -116,6 +116,11 @@ impl Tasks {
         Arc::clone(self.cells.entry(job).or_default())
     }
 
+    /// The job's cell, if it has one by now.
+    pub(super) fn known_progress(&self, job: JobId) -> Option<Arc<ProgressCell>> {
+        self.cells.get(&job).cloned()
+    }
+
     pub(super) fn forget(&mut self, job: JobId) {
         self.cells.remove(&job);
     }

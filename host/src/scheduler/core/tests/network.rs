@@ -250,3 +250,70 @@ fn a_batch_of_inputs_asks_no_more_than_one_input_and_the_rest_follows() {
     world.pass(0);
     assert_eq!(world.asks.len(), jobs.len());
 }
+
+#[test]
+fn a_gap_in_the_same_network_asks_nobody_again() {
+    let mut world = world();
+    world.policies = Box::new(admit(Admission::Hold(None)));
+    let job = world.launch(1, 1, properties());
+    assert_eq!(world.asks.len(), 1);
+    world.network(offline());
+    assert_eq!(world.reported(job), (JobState::TransientError, Some("network")));
+    world.network(Network::default());
+    assert_eq!(world.reported(job), (JobState::TransientError, Some("policy_hold")));
+    assert_eq!(world.asks.len(), 1, "the answer was about this network");
+    world.network(offline());
+    world.policies = Box::new(defaults);
+    world.network(costing(CostState::NearCap));
+    assert_eq!(world.state(job), JobState::Connecting, "this one is another");
+}
+
+#[test]
+fn of_all_that_a_network_ends_the_wait_of_only_what_can_be_of_use_gets_a_seat() {
+    let config = SchedulerConfig { admit_batch: 4, ..SchedulerConfig::default() };
+    let mut world = World::new(config);
+    let mut jobs = Vec::new();
+    for number in 1..=20 {
+        let job = world.launch(number, 1, Properties { no_progress_timeout_ms: 60_000, ..properties() });
+        world.report(job, Report::Failed(Box::new(failure(ErrorCode::NetworkDisconnected, FailureClass::Transient))));
+        jobs.push(job);
+    }
+    world.network(offline());
+    let seated = |world: &World| jobs.iter().filter(|job| world.state(**job) != JobState::TransientError).count();
+    assert_eq!(seated(&world), 0);
+    world.network(Network::default());
+    world.pass(0);
+    assert!((2..=5).contains(&seated(&world)), "one runs, and at most four are ready: {}", seated(&world));
+    let queued = |job: &&crate::job::JobId| world.reported(**job) == (JobState::Queued, Some("turn"));
+    assert_eq!(jobs.iter().filter(queued).count(), jobs.len() - 1);
+    // They wait for their turn as all others do: no time runs out.
+    world.pass(10_000);
+    let mut done = 0;
+    let running = |world: &World| world.core.jobs().find(|job| job.state.is_running()).map(|job| job.id);
+    while let Some(job) = running(&world) {
+        world.report(job, super::harness::file_done(0));
+        world.report(job, Report::Finished);
+        done += 1;
+    }
+    assert_eq!(done, jobs.len());
+}
+
+#[test]
+fn time_in_line_after_the_network_came_back_is_not_counted() {
+    let config = SchedulerConfig { admit_batch: 1, ..SchedulerConfig::default() };
+    let mut world = World::new(config);
+    let patient = Properties { minimum_retry_delay_ms: 50_000, no_progress_timeout_ms: 60_000, ..properties() };
+    let jobs: Vec<_> = (1..=3).map(|number| world.launch(number, 1, patient.clone())).collect();
+    for job in &jobs {
+        world.report(*job, transient());
+    }
+    world.pass(10_000);
+    world.network(offline());
+    world.network(Network::default());
+    let last = jobs[2];
+    assert_eq!((world.state(last), world.reported(last).0), (JobState::TransientError, JobState::Queued));
+    world.pass(30_000);
+    assert_eq!(world.state(last), JobState::TransientError);
+    world.command(crate::scheduler::Command::Suspend(last)).unwrap().unwrap();
+    assert_eq!(world.record(last).no_progress_ms, 10_000);
+}
