@@ -295,6 +295,19 @@ pub struct FileProgress {
     pub hash_state: Option<Vec<u8>>,
 }
 
+/// Where redirects have led a file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Redirection {
+    /// Which.
+    pub file: FileIndex,
+    /// The name that was asked. A file that a client has pointed elsewhere meanwhile keeps the client's name.
+    pub from: SafeUrl,
+    /// Where it led.
+    pub to: SafeUrl,
+    /// On the way the origin was another one: what was given for the name that was asked is not for this one.
+    pub headers_withheld: bool,
+}
+
 /// What a worker tells, in the order in which it happened.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Report {
@@ -334,16 +347,7 @@ pub enum Report {
         response: Box<FileResponse>,
     },
     /// Redirects have led a file elsewhere, and its remote name is to follow: told before any progress from there.
-    Redirected {
-        /// Which.
-        file: FileIndex,
-        /// The name that was asked. A file that a client has pointed elsewhere meanwhile keeps the client's name.
-        from: Box<SafeUrl>,
-        /// Where it led.
-        to: Box<SafeUrl>,
-        /// On the way the origin was another one: what was given for the name that was asked is not for this one.
-        headers_withheld: bool,
-    },
+    Redirected(Box<Redirection>),
     /// A file is whole, durable and verified.
     FileFinished {
         /// Its last state; `durable` is its size.

@@ -29,6 +29,6 @@ pub use limits::{LimitReached, Limits};
 
 pub use input::{
     Admission, AdmitAnswer, Answer, Because, Begin, Command, CommandError, FileProgress, Input, PrefixOutcome,
-    RecoverAnswer, Recovery, Reply, Report, RequestId, RetryAnswer, WaitingOn,
+    RecoverAnswer, Recovery, Redirection, Reply, Report, RequestId, RetryAnswer, WaitingOn,
 };
 pub use step::{Ask, Assignment, Effect, FileChange, Overwrite, Question, Replacement, Step, StopReason, Terms, Write};

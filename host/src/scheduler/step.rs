@@ -1,6 +1,6 @@
 //! What the core answers: questions for the policies, writes for the store, and what to do once they are committed.
 
-use super::input::{CommandError, FileProgress, Reply, RequestId};
+use super::input::{CommandError, FileProgress, Redirection, Reply, RequestId};
 use crate::job::{
     AttemptNumber, DecisionId, Event, FileIndex, FileResponse, FileSpec, FileVerdict, IdempotencyKey, Integrity, JobId,
     JobRecord, Origin, PolicyName, Redirects, RequestHeaders, SafeUrl,
@@ -107,19 +107,13 @@ pub enum Write {
         /// In place of the one before.
         response: Box<FileResponse>,
     },
-    /// A file whose remote name is still `from` gets where that led, and the event is entered into the journal. This is no change of the
-    /// origin by anybody: bytes are kept, and so are the job's headers, for the other files.
+    /// A file that still has the remote name that was asked gets that to which it led, and the event is entered into the journal. This is no
+    /// change of the origin by anybody: bytes are kept, and so are the job's headers, for the other files.
     Redirected {
         /// Which job.
         job: JobId,
-        /// Which file.
-        file: FileIndex,
-        /// The name that was asked.
-        from: Box<SafeUrl>,
-        /// Where it led.
-        to: Box<SafeUrl>,
-        /// The job's headers are not sent to the new name.
-        headers_withheld: bool,
+        /// Which file, and from where to where.
+        redirection: Box<Redirection>,
         /// That the job was modified.
         event: Event,
     },

@@ -57,9 +57,9 @@ pub(super) fn batch(connection: &Connection, batch: &Batch) -> Result<Applied> {
                 });
             }
             Write::Response { job, file, response } => response::upsert(connection, *job, *file, response)?,
-            Write::Redirected { job, file, from, to, headers_withheld, event } => {
-                let mut record = known_file(connection, *job, *file)?;
-                if change::redirect(&mut record, from, to, *headers_withheld) {
+            Write::Redirected { job, redirection, event } => {
+                let mut record = known_file(connection, *job, redirection.file)?;
+                if change::redirect(&mut record, redirection) {
                     file::update(connection, *job, &record)?;
                     applied.events.push((event::insert(connection, event)?, event.clone()));
                 }

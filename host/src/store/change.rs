@@ -1,7 +1,7 @@
 //! What a change does to a file's record. Pure.
 
-use crate::job::{FileIndex, FileRecord, FileSpec, Integrity, SafeUrl, Validation};
-use crate::scheduler::{FileChange, FileProgress};
+use crate::job::{FileIndex, FileRecord, FileSpec, Integrity, Validation};
+use crate::scheduler::{FileChange, FileProgress, Redirection};
 
 /// A file that was just added.
 pub(super) fn planned(index: FileIndex, spec: FileSpec) -> FileRecord {
@@ -65,12 +65,12 @@ pub(super) fn apply(file: &mut FileRecord, change: FileChange) {
 }
 
 /// Redirects have led a file from one name to another. Whether that is still its name; if not, it is as before.
-pub(super) fn redirect(file: &mut FileRecord, from: &SafeUrl, to: &SafeUrl, headers_withheld: bool) -> bool {
-    let is_it = file.remote_name == *from;
+pub(super) fn redirect(file: &mut FileRecord, redirection: &Redirection) -> bool {
+    let is_it = file.remote_name == redirection.from;
     if is_it {
-        file.remote_name = to.clone();
+        file.remote_name = redirection.to.clone();
         // Once withheld, for good: a later redirect within the new origin does not make them its own.
-        file.headers_withheld |= headers_withheld;
+        file.headers_withheld |= redirection.headers_withheld;
     }
     is_it
 }
@@ -192,7 +192,9 @@ mod tests {
         ) {
             let mut after = before.clone();
             let asked = before.remote_name.clone();
-            prop_assert!(redirect(&mut after, &asked, &url, away));
+            let (from, to) = (asked.clone(), url.clone());
+            let redirection = Redirection { file: before.index, from, to, headers_withheld: away };
+            prop_assert!(redirect(&mut after, &redirection));
             let headers_withheld = before.headers_withheld || away;
             prop_assert_eq!(&after, &FileRecord { remote_name: url.clone(), headers_withheld, ..before.clone() });
             // Bytes from there are the file's, not those of another name.
@@ -203,7 +205,7 @@ mod tests {
             let mut pointed = before;
             apply(&mut pointed, FileChange::RemoteName(other));
             let same = pointed.clone();
-            prop_assert!(!redirect(&mut pointed, &asked, &url, away));
+            prop_assert!(!redirect(&mut pointed, &redirection));
             prop_assert_eq!(pointed, same);
         }
     }

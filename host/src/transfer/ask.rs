@@ -16,7 +16,7 @@ use super::pump::Inflow;
 use super::redirect::{Downgrade, Led};
 use super::small_file::SMALL_FILE_BYTES_MAX;
 use crate::job::{FileVersion, Sha256};
-use crate::scheduler::Report;
+use crate::scheduler::{Redirection, Report};
 
 impl FileTask {
     /// Asks the origin, and does what the answer allows.
@@ -101,8 +101,9 @@ impl FileTask {
     /// count as pointed elsewhere.
     async fn report_led(&self, led: &Led) -> Result<(), Halted> {
         let Led { remote_name, headers_withheld } = led.clone();
-        let (file, from) = (self.file.index, Box::new(self.file.remote_name.clone()));
-        self.run.report(Report::Redirected { file, from, to: Box::new(remote_name), headers_withheld }).await
+        let (file, from) = (self.file.index, self.file.remote_name.clone());
+        let redirection = Redirection { file, from, to: remote_name, headers_withheld };
+        self.run.report(Report::Redirected(Box::new(redirection))).await
     }
 
     /// Takes a body that is the whole file. Nothing is durable.

@@ -199,7 +199,7 @@ impl Board {
             parallel_files: connections,
             bytes_per_second,
             overwrite: overwrite(&job.record),
-            terms: Terms::from(&job.record),
+            terms: Terms::from(&*job.record),
         }));
     }
 

@@ -1,6 +1,6 @@
 //! What workers tell.
 
-use super::super::input::{FileProgress, Report};
+use super::super::input::{FileProgress, Redirection, Report};
 use super::super::origins::Opening;
 use super::super::queue::End;
 use super::super::step::{Effect, FileChange, Write};
@@ -9,7 +9,7 @@ use super::board::Board;
 use super::job::{Fallback, Job, Mark, Place, Target};
 use crate::job::{
     AttemptNumber, ErrorCode, ErrorContext, Event, EventKind, Failure, FailureClass, FileIndex, Integrity, Intent,
-    JobError, JobId, JobState, Origin, Phase, SafeUrl, Transition,
+    JobError, JobId, JobState, Origin, Phase, Transition,
 };
 
 impl Core {
@@ -48,9 +48,7 @@ impl Core {
             Report::Responded { file, response } => {
                 board.step.writes.push(Write::Response { job: id, file, response });
             }
-            Report::Redirected { file, from, to, headers_withheld } => {
-                board.redirected(job, file, from, to, headers_withheld);
-            }
+            Report::Redirected(redirection) => board.redirected(job, redirection),
             Report::FileFinished { progress, new_bytes, durable_before, integrity, sized_before } => {
                 let size_before = progress.bytes_total.unwrap_or(progress.durable);
                 let before = (durable_before, sized_before.then_some(size_before));
@@ -93,21 +91,14 @@ impl Board {
     }
 
     /// The remote name of a file becomes where it led, unless a client has given it another one meanwhile, which the store knows.
-    fn redirected(
-        &mut self,
-        job: &mut Job,
-        file: FileIndex,
-        from: Box<SafeUrl>,
-        to: Box<SafeUrl>,
-        headers_withheld: bool,
-    ) {
-        if let Some(target) = job.target.as_mut().filter(|target| target.file == file) {
-            target.origin = to.origin();
+    fn redirected(&mut self, job: &mut Job, redirection: Box<Redirection>) {
+        if let Some(target) = job.target.as_mut().filter(|target| target.file == redirection.file) {
+            target.origin = redirection.to.origin();
         }
         self.touch(job);
         let kind = EventKind::JobModified { fields: vec!["remote_name".into()] };
         let event = Event { at: self.now.wall, job: Some(job.record.id), kind };
-        self.step.writes.push(Write::Redirected { job: job.record.id, file, from, to, headers_withheld, event });
+        self.step.writes.push(Write::Redirected { job: job.record.id, redirection, event });
     }
 
     fn connected(&mut self, job: &mut Job) {

@@ -3,7 +3,7 @@
 use super::*;
 use crate::policy::Memo;
 use crate::policy::contract::Hook;
-use crate::scheduler::{Replacement, RequestId};
+use crate::scheduler::{Redirection, Replacement, RequestId};
 use crate::store::{Found, Replaced};
 
 #[test]
@@ -239,14 +239,9 @@ fn headers_that_are_given_anew_are_for_redirected_files_too() {
     let name = |file| reader.file(job.id, FileIndex(file)).unwrap().unwrap().remote_name;
     let redirect = |file, to: &str| {
         let kind = EventKind::JobModified { fields: vec!["remote_name".into()] };
-        Write::Redirected {
-            job: job.id,
-            file: FileIndex(file),
-            from: name(file).into(),
-            to: Box::new(to.parse().unwrap()),
-            headers_withheld: true,
-            event: Event { at: UnixMillis(1), job: Some(job.id), kind },
-        }
+        let (file, from, to) = (FileIndex(file), name(file), to.parse().unwrap());
+        let redirection = Box::new(Redirection { file, from, to, headers_withheld: true });
+        Write::Redirected { job: job.id, redirection, event: Event { at: UnixMillis(1), job: Some(job.id), kind } }
     };
     let headers = reader.headers(job.id).unwrap();
     let (first, again) = (redirect(1, "http://cdn.example/a"), redirect(1, "http://other.example/"));

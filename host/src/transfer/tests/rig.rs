@@ -190,12 +190,10 @@ impl Rig {
             Report::Responded { file, response } => {
                 return Some(Write::Response { job: self.job, file: *file, response: response.clone() });
             }
-            Report::Redirected { file, from, to, headers_withheld } => {
+            Report::Redirected(redirection) => {
                 let kind = EventKind::JobModified { fields: vec!["remote_name".into()] };
                 let event = Event { at: UnixMillis(0), job: Some(self.job), kind };
-                let (from, to) = (from.clone(), to.clone());
-                let (job, file, headers_withheld) = (self.job, *file, *headers_withheld);
-                return Some(Write::Redirected { job, file, from, to, headers_withheld, event });
+                return Some(Write::Redirected { job: self.job, redirection: redirection.clone(), event });
             }
             _ => return None,
         };

@@ -12,8 +12,8 @@ use crate::job::{
 use crate::network::{Interface, Network};
 use crate::policy::contract::Change;
 use crate::scheduler::{
-    Admission, AdmitAnswer, Answer, Ask, Begin, Command, Effect, Input, Question, RecoverAnswer, Recovery, Report,
-    RetryAnswer,
+    Admission, AdmitAnswer, Answer, Ask, Begin, Command, Effect, Input, Question, RecoverAnswer, Recovery, Redirection,
+    Report, RetryAnswer,
 };
 
 /// Bytes of every simulated file.
@@ -217,12 +217,12 @@ impl Simulation {
                 bytes_total_before: file.sized,
             },
             (5, Some((index, _))) => self.failed(job, *index, roll),
-            (6, Some((index, file))) if roll.is_multiple_of(2) => Report::Redirected {
+            (6, Some((index, file))) if roll.is_multiple_of(2) => Report::Redirected(Box::new(Redirection {
                 file: FileIndex(*index),
-                from: file.remote_name.clone().unwrap().into(),
-                to: Box::new(SafeUrl::parse(&format!("http://origin{}/led", roll % 4)).unwrap()),
+                from: file.remote_name.clone().unwrap(),
+                to: SafeUrl::parse(&format!("http://origin{}/led", roll % 4)).unwrap(),
                 headers_withheld: roll.is_multiple_of(3),
-            },
+            })),
             (_, None) => Report::Finished,
             _ if worker.told_to_stop.is_some() => Report::Stopped,
             _ => Report::OriginChosen(SafeUrl::parse(&format!("http://origin{}/", roll % 4)).unwrap().origin()),

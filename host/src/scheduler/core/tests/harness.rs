@@ -85,10 +85,10 @@ impl ModelStore {
                 self.keys.entry((owner.clone(), key.key.clone())).or_insert(*job);
             }
             Write::ReplaceHeaders { .. } | Write::NetworkOverride(_) | Write::Response { .. } => {}
-            Write::Redirected { job, file, from, to, event, .. } => {
-                let Some(row) = self.files.get_mut(&(*job, file.0)) else { return };
-                if row.remote_name.as_ref() == Some(&**from) {
-                    row.remote_name = Some((**to).clone());
+            Write::Redirected { job, redirection, event } => {
+                let Some(row) = self.files.get_mut(&(*job, redirection.file.0)) else { return };
+                if row.remote_name.as_ref() == Some(&redirection.from) {
+                    row.remote_name = Some(redirection.to.clone());
                     self.journal.push((event.job, event.kind.clone()));
                 }
             }
