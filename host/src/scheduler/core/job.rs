@@ -365,6 +365,12 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_header_takes_less_than_a_kibibyte() {
+        // Texts, history and the tree around it come on top; a job that has neither has 300 bytes left for its names.
+        assert!(size_of::<Job>() + size_of::<JobRecord>() <= 1024, "{} + {}", size_of::<Job>(), size_of::<JobRecord>());
+    }
+
+    #[test]
     fn the_bucket_allows_a_burst_and_fills_with_time() {
         let config = SchedulerConfig { recovery_burst: 2, recovery_refill_ms: 100, ..SchedulerConfig::default() };
         let mut bucket = Bucket::default();
