@@ -16,17 +16,17 @@ const COMMANDS: [(&str, &str); 5] = [
     ("set",     "= = = = = = = ! !"),
 ];
 
-/// Every change of state that bits.md 1.2 and 1.3 have: from the row to the column.
+/// Every change of state that bits.md 1.2 and 1.3 have: from the row to the column. Into ERROR from S and D: a finished file was found invalid.
 #[rustfmt::skip]
 const CHANGES: [(char, &str); 9] = [
     //    Q C T S E R D A X
     ('Q', "- + - + + - + + +"),
     ('C', "+ - + + + + + + +"),
     ('T', "+ - - + + + + + +"),
-    ('S', "+ - - - - - + + +"),
+    ('S', "+ - - - + - + + +"),
     ('E', "+ - - + - - + + +"),
     ('R', "+ - - + + - + + +"),
-    ('D', "+ - - + - - - + +"),
+    ('D', "+ - - + + - - + +"),
     ('A', "- - - - - - - - -"),
     ('X', "- - - - - - - - -"),
 ];
