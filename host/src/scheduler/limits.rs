@@ -2,7 +2,7 @@
 
 use crate::job::{ErrorCode, FileSpec};
 
-/// The limits. `Default` is for a host that serves many; BITS's own numbers are [`Limits::bits`].
+/// The limits. `Default` is for a host that serves many; BITS's own numbers are [`Limits::BITS`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
     /// Jobs of one owner that are not final.
