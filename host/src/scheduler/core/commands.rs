@@ -302,7 +302,11 @@ impl Board {
             Intent::Cancel => Transition::Cancelled,
         };
         match self.check(job, transition) {
-            Ok(()) => self.begin_ending(job, intent, vec![request], Fallback::AsItWas),
+            Ok(()) => {
+                // It may come to nothing, and the job go on.
+                self.active(job);
+                self.begin_ending(job, intent, vec![request], Fallback::AsItWas);
+            }
             Err(error) => self.reply(request, Err(error)),
         }
     }

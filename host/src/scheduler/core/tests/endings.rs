@@ -231,3 +231,20 @@ fn final_jobs_are_forgotten_in_the_end() {
     assert_eq!(world.core.jobs().count(), 2);
     assert_eq!(world.core.job(&super::harness::job_id(1)), None);
 }
+
+#[test]
+fn a_client_that_completes_in_vain_was_there() {
+    const TIMEOUT_MS: u64 = 100_000;
+    let mut world = World::new(SchedulerConfig { inactivity_timeout_ms: TIMEOUT_MS, ..SchedulerConfig::default() });
+    let job = world.launch(1, 1, properties());
+    world.report(job, file_done(0));
+    world.report(job, Report::Finished);
+    world.pass(TIMEOUT_MS - 1);
+    assert_eq!(world.command(Command::Complete(job)), None);
+    let error = error(ErrorCode::LocalFileExists, FailureClass::Fatal);
+    world.report(job, Report::Published { files_published: 0, error: Some(error), lost: vec![] });
+    world.pass(TIMEOUT_MS - 1);
+    assert_eq!((world.state(job), world.record(job).intent), (JobState::Transferred, None));
+    world.pass(1);
+    assert_eq!(world.record(job).intent, Some(Intent::Cancel));
+}
