@@ -5,10 +5,12 @@
 
 mod events;
 mod keys;
+mod ownership;
 mod readers;
 mod snapshot;
 #[cfg(test)]
 mod tests;
+mod tokens;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -17,13 +19,16 @@ use tokio::sync::{broadcast, watch};
 
 pub use self::events::NumberedEvent;
 pub use self::keys::{CreateError, Created, Repetition};
+pub use self::ownership::OwnershipError;
 pub use self::snapshot::JobSnapshot;
+pub use self::tokens::{TokenError, Tokens};
 pub use crate::scheduler::RetentionConfig;
 
 pub(crate) use self::keys::Turn;
 
 use self::keys::Keys;
 use self::readers::Readers;
+use crate::access::Tenants;
 use crate::clock::UnixMillis;
 use crate::job::{FileSpec, IdempotencyKey, JobFilter, JobId, JobRecord, JobSpec, StoreId};
 use crate::network::Network;
@@ -53,6 +58,8 @@ pub struct HostConfig {
     pub retention: RetentionConfig,
     /// Limits and pace of webhooks.
     pub webhooks: WebhookSettings,
+    /// Where the files of each owner may lie, and what its jobs may connect to.
+    pub tenants: Tenants,
 }
 
 impl HostConfig {
@@ -68,6 +75,7 @@ impl HostConfig {
             network: Network::default(),
             retention: RetentionConfig::default(),
             webhooks: WebhookSettings::default(),
+            tenants: Tenants::default(),
         }
     }
 }
@@ -149,6 +157,8 @@ pub struct Host {
     keys: Keys,
     policies: PolicyDirectory,
     webhooks: Webhooks,
+    tenants: Arc<Tenants>,
+    tokens: Tokens,
 }
 
 /// Events kept for a subscriber that does not read: it then misses some, and reads the journal instead.
@@ -160,10 +170,16 @@ impl Host {
     /// # Errors
     /// A store that cannot be used, or an assigned policy that cannot be loaded. Nothing was started then.
     pub async fn start(config: HostConfig) -> Result<Self, HostError> {
-        let HostConfig { state_dir, scheduler, transfer, policy, policies, network, retention, webhooks } = config;
+        let HostConfig { state_dir, scheduler, transfer, policy, policies, network, retention, webhooks, tenants } =
+            config;
         let policy = PolicyConfig { retry_floor_ms: scheduler.retry_floor_ms, ..policy };
         let (store, policies) = blocking(move || open_and_load(&state_dir, policy, policies)).await?;
-        let transfer = Arc::new(TransferContext::new(transfer, store.reader()?)?);
+        let tenants = Arc::new(tenants);
+        let transfer = Arc::new(TransferContext::of(transfer, store.reader()?, Arc::clone(&tenants))?);
+        let tokens = {
+            let store = store.clone();
+            blocking(move || Tokens::load(store)).await?
+        };
         let (events_tx, _) = broadcast::channel(EVENTS_CAPACITY);
         let (degraded_tx, degraded_rx) = watch::channel(None);
         let (network_tx, network_rx) = watch::channel(NetworkStatus { network: network.clone(), overridden: false });
@@ -198,7 +214,20 @@ impl Host {
         };
         let readers = Readers::new(store.clone());
         let (keys, policies) = (Keys::default(), directory);
-        Ok(Self { driver, store, published, events_tx, degraded_rx, network_rx, readers, keys, policies, webhooks })
+        Ok(Self {
+            driver,
+            store,
+            published,
+            events_tx,
+            degraded_rx,
+            network_rx,
+            readers,
+            keys,
+            policies,
+            webhooks,
+            tenants,
+            tokens,
+        })
     }
 
     /// Creates a job, SUSPENDED, with its first files. Durable when this returns.

@@ -2,6 +2,7 @@
 //!
 //! [`host::Host`] puts the parts together; ARCHITECTURE.md in the repository is the map.
 
+pub mod access;
 pub mod api;
 pub mod cli;
 pub mod client;

@@ -8,6 +8,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use serde::Serialize;
 use sha2::{Digest as _, Sha256};
 
+use super::connection::Peer;
 use super::error::Refusal;
 use super::poll::View;
 use super::state::App;
@@ -103,7 +104,13 @@ fn preferred_wait(headers: &HeaderMap) -> Option<u64> {
 const LOOK_INTERVAL: Duration = Duration::from_millis(250);
 
 /// Answers a GET. If the client has the representation already and prefers to wait, the answer is held until it would be another one.
-pub(super) async fn answer(app: &App, headers: &HeaderMap, job: JobId, view: View) -> Result<Response, Refusal> {
+pub(super) async fn answer(
+    app: &App,
+    peer: &Peer,
+    headers: &HeaderMap,
+    job: JobId,
+    view: View,
+) -> Result<Response, Refusal> {
     let Some(seconds) = preferred_wait(headers) else {
         return Ok(view.of(app, job).await?.response(headers));
     };
@@ -119,6 +126,8 @@ pub(super) async fn answer(app: &App, headers: &HeaderMap, job: JobId, view: Vie
                 () = changed(app, job, view, seen) => {}
                 () = app.stopping.cancelled() => {}
             }
+            // What changed may have been whose it is.
+            app.check_sight(peer, job).await?;
         }
     };
     let tagged = match tokio::time::timeout(Duration::from_secs(seconds), held).await {

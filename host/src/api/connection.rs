@@ -13,22 +13,44 @@ use std::time::Duration;
 use axum::extract::FromRequestParts;
 use http::request::Parts;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::UnixStream;
 
 use super::error::Refusal;
 use super::settings::ApiSettings;
+use crate::access::{Caller, TokenDigest};
 use crate::clock::Stopwatch;
+use crate::host::Host;
 
-/// The user at the other end, as the kernel says (SO_PEERCRED).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// Who asks: the user at the other end of the socket, as the kernel says (SO_PEERCRED), or whoever has a token.
+#[derive(Debug, Clone)]
 pub(super) struct Peer {
-    pub(super) uid: u32,
+    caller: Arc<Caller>,
+    /// By what a token is known: it may be taken back while it is in use.
+    proof: Option<TokenDigest>,
 }
 
 impl Peer {
+    /// Known by the socket.
+    pub(super) fn of_socket(caller: Caller) -> Self {
+        Self { caller: Arc::new(caller), proof: None }
+    }
+
+    /// Known by a token.
+    pub(super) const fn of_token(caller: Arc<Caller>, proof: TokenDigest) -> Self {
+        Self { caller, proof: Some(proof) }
+    }
+
     /// Whose the jobs are that it creates.
-    pub(super) fn owner(self) -> String {
-        format!("uid:{}", self.uid)
+    pub(super) fn owner(&self) -> String {
+        self.caller.subject.to_string()
+    }
+
+    pub(super) fn caller(&self) -> &Caller {
+        &self.caller
+    }
+
+    /// Whether it is still who it was when it asked.
+    pub(super) fn is_known(&self, host: &Host) -> bool {
+        self.proof.is_none_or(|proof| host.tokens().caller(&proof).is_some())
     }
 }
 
@@ -36,7 +58,7 @@ impl<S: Send + Sync> FromRequestParts<S> for Peer {
     type Rejection = Refusal;
 
     async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, Refusal> {
-        parts.extensions.get().copied().ok_or_else(|| Refusal::internal("a request came without its peer"))
+        parts.extensions.get().cloned().ok_or_else(|| Refusal::internal("a request came without its peer"))
     }
 }
 
@@ -132,15 +154,15 @@ impl Activity {
     }
 }
 
-/// A socket whose bytes are watched.
+/// A connection whose bytes are watched.
 #[derive(Debug)]
-pub(super) struct Watched {
-    stream: UnixStream,
+pub(super) struct Watched<S> {
+    stream: S,
     activity: Arc<Activity>,
 }
 
-impl Watched {
-    pub(super) const fn new(stream: UnixStream, activity: Arc<Activity>) -> Self {
+impl<S> Watched<S> {
+    pub(super) const fn new(stream: S, activity: Arc<Activity>) -> Self {
         Self { stream, activity }
     }
 
@@ -152,7 +174,7 @@ impl Watched {
     }
 }
 
-impl AsyncRead for Watched {
+impl<S: AsyncRead + Unpin> AsyncRead for Watched<S> {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let before = buffer.filled().len();
         let read = Pin::new(&mut self.stream).poll_read(cx, buffer);
@@ -163,7 +185,7 @@ impl AsyncRead for Watched {
     }
 }
 
-impl AsyncWrite for Watched {
+impl<S: AsyncWrite + Unpin> AsyncWrite for Watched<S> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         let written = Pin::new(&mut self.stream).poll_write(cx, bytes);
         self.note(&written);

@@ -3,6 +3,7 @@
 use utoipa::OpenApi;
 use utoipa::openapi::path::{Operation, Parameter, ParameterIn, PathItem};
 use utoipa::openapi::schema::{SchemaType, Type};
+use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::openapi::{Content, OpenApi as Tree, Ref, RefOr, Response, Schema};
 
 use super::error::PROBLEM_TYPE;
@@ -14,14 +15,23 @@ use super::wire;
     info(
         title = "Backhaul host API",
         description = "Create, poll, follow and steer background transfers. Durations are seconds (fractions allowed), sizes bytes, times \
-            RFC 3339 in UTC; what is unknown is null. Errors are problems as in RFC 9457, with BITS's code and number.",
+            RFC 3339 in UTC; what is unknown is null. Errors are problems as in RFC 9457, with BITS's code and number. On the unix socket \
+            the kernel says who asks. Over TCP each request needs a token, a Host that the daemon is known by, and a Content-Type of \
+            application/json if it has a body. Who is no administrator sees its own jobs and what belongs to them: others are not there.",
     ),
-    components(schemas(wire::Problem, wire::FieldProblem, wire::ProgressEvent, wire::MissedEvent, wire::CutOffEvent))
+    components(schemas(wire::Problem, wire::FieldProblem, wire::ProgressEvent, wire::MissedEvent, wire::CutOffEvent)),
+    // Either: the socket needs none.
+    security((), ("token" = []))
 )]
 pub(super) struct Document;
 
 /// Adds to each operation the refusals that follow from its shape. The operations themselves only list their own answers.
 pub(super) fn describe_refusals(document: &mut Tree) {
+    let token = HttpBuilder::new()
+        .scheme(HttpAuthScheme::Bearer)
+        .description(Some("Over TCP: a token of `POST /v1/tokens`."))
+        .build();
+    document.components.get_or_insert_default().add_security_scheme("token", SecurityScheme::Http(token));
     for (path, item) in &mut document.paths.paths {
         for (is_read, operation) in operations(item) {
             operation.parameters.iter_mut().flatten().for_each(without_null);
@@ -57,6 +67,12 @@ fn operations(item: &mut PathItem) -> impl Iterator<Item = (bool, &mut Operation
 
 fn refusals(path: &str, operation: &Operation, is_read: bool) -> Vec<(&'static str, &'static str)> {
     let mut refusals = vec![
+        ("401", "Over TCP: the request has no token that is worth something (`unauthorized`)."),
+        (
+            "403",
+            "The caller lacks the scope (`access_denied`). Over TCP: Host or Origin is not allowed (`host_not_allowed`, `origin_not_allowed`).",
+        ),
+        ("429", "Over TCP: too many requests without a valid token came from this address (`too_many_failures`)."),
         ("500", "A defect of the host (`internal`)."),
         ("503", "The store cannot be used, or the host is stopping (`store_unavailable`, `stopping`, `timed_out`)."),
     ];
@@ -67,16 +83,17 @@ fn refusals(path: &str, operation: &Operation, is_read: bool) -> Vec<(&'static s
             .flatten()
             .any(|parameter| matches!(parameter, RefOr::T(parameter) if parameter.parameter_in == place))
     };
-    let is_of_webhook = path.starts_with("/v1/webhooks");
-    if is_of_webhook && path.contains('{') {
+    let is_of_job = path.starts_with("/v1/jobs/{");
+    if path.starts_with("/v1/webhooks/{") {
         refusals.push((
             "404",
             "There is no such webhook, or no such delivery of it (`webhook_not_found`, `delivery_not_found`).",
         ));
-    } else if path.contains('{') {
+    }
+    if is_of_job {
         refusals.push(("404", "There is no such job, or no such file of it (`not_found`, `file_not_found`, `error_information_unavailable`)."));
     }
-    if !is_read && path.contains('{') && !is_of_webhook {
+    if !is_read && is_of_job {
         refusals.push((
             "409",
             "The job's state does not allow it (`invalid_state`, `empty`), or its files cannot get their names.",
@@ -98,6 +115,23 @@ fn refusals(path: &str, operation: &Operation, is_read: bool) -> Vec<(&'static s
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
+    use crate::access::ruled;
+
+    #[test]
+    fn every_operation_has_a_rule_and_every_rule_an_operation() {
+        let (_, document) = super::super::router::build();
+        let document: serde_json::Value = serde_json::from_slice(&document).unwrap();
+        let operations = document["paths"].as_object().unwrap().iter().flat_map(|(path, item)| {
+            item.as_object().unwrap().keys().map(move |method| (method.to_uppercase(), path.clone()))
+        });
+        let ruled = ruled().map(|(method, route)| (method.to_owned(), route.to_owned()));
+        assert_eq!(operations.collect::<BTreeSet<_>>(), ruled.collect::<BTreeSet<_>>());
+        assert_eq!(document["components"]["securitySchemes"]["token"]["scheme"], "bearer");
+        assert_eq!(document["security"], serde_json::json!([{}, { "token": [] }]));
+    }
+
     #[test]
     fn every_operation_says_how_it_can_be_refused() {
         let (_, document) = super::super::router::build();

@@ -4,7 +4,8 @@ use axum::response::{IntoResponse, Response};
 use http::{HeaderValue, StatusCode, header};
 
 use super::wire::{FieldProblem, Problem};
-use crate::host::CreateError;
+use crate::access::Needs;
+use crate::host::{CreateError, OwnershipError};
 use crate::job::{ChangeError, ErrorCode, FileIndex, JobId, PropertyError};
 use crate::scheduler::CommandError;
 use crate::store::StoreError;
@@ -85,6 +86,19 @@ impl Refusal {
         };
         let refusal = Self::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid_field", detail);
         Self { fields, ..refusal }
+    }
+
+    /// Local names where the owner may not write: E_ACCESSDENIED.
+    pub(super) fn out_of_reach(fields: Vec<FieldProblem>) -> Self {
+        let detail = "a local name lies where the owner of the job may not write";
+        Self { fields, ..Self::with_code(StatusCode::UNPROCESSABLE_ENTITY, ErrorCode::AccessDenied, detail) }
+    }
+
+    /// The caller is known, and may not do this at all. Of a job that it does not see it is told that there is none.
+    pub(super) fn scope_missing(needs: Needs) -> Self {
+        let least = needs.least().name();
+        let detail = format!("this needs the scope {least}; ask an administrator of this host for it");
+        Self::with_code(StatusCode::FORBIDDEN, ErrorCode::AccessDenied, detail)
     }
 
     /// One field whose value cannot be.
@@ -173,6 +187,19 @@ impl From<CommandError> for Refusal {
             }
             CommandError::Store(_) => Self::new(StatusCode::SERVICE_UNAVAILABLE, "store_unavailable", text),
             CommandError::Stopping => Self::stopping(),
+        }
+    }
+}
+
+impl From<OwnershipError> for Refusal {
+    fn from(error: OwnershipError) -> Self {
+        let text = error.to_string();
+        match error {
+            OwnershipError::NoFileAccess { .. } => {
+                Self::with_code(StatusCode::CONFLICT, ErrorCode::NewOwnerNoFileAccess, text)
+            }
+            OwnershipError::Command(error) => error.into(),
+            OwnershipError::Store(error) => error.into(),
         }
     }
 }

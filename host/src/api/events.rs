@@ -9,6 +9,7 @@ use http::{HeaderMap, HeaderValue, Uri, header};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
+use super::connection::Peer;
 use super::error::Refusal;
 use super::extract::job_id;
 use super::list::labels;
@@ -70,7 +71,7 @@ impl Wanted {
         let wants_journal = kinds.is_empty() || kinds.iter().any(|kind| kind != PROGRESS);
         kinds.retain(|kind| kind != PROGRESS);
         Self {
-            events: EventFilter { job, kinds, labels: labels(query) },
+            events: EventFilter { job, kinds, labels: labels(query), owner: None },
             progress: wants_progress.then_some(Progress(pace)),
             journal: wants_journal.then_some(Journal),
         }
@@ -113,19 +114,20 @@ pub(super) fn look(reader: &Reader, wanted: &Wanted, after: u64, limit: u32) -> 
         ("limit" = Option<u64>, Query, description = "JSON only: events of a page that are looked through; 100 if left out.", minimum = 1, maximum = 1000),
         ("job" = Option<JobId>, Query, description = "Only events of this job."),
         ("kind" = Option<Vec<String>>, Query, description = "Only events of these kinds; `progress` is one of them.",
-            pattern = "^(job_created|job_modified|state_changed|file_transferred|file_restarted|attempt_failed|recovered|job_inactive|job_transferred|job_error|acknowledged|publication_failed|cancelled|decision_applied|policy_fault|network_changed|progress)$"),
+            pattern = "^(job_created|ownership_taken|job_modified|state_changed|file_transferred|file_restarted|attempt_failed|recovered|job_inactive|job_transferred|job_error|acknowledged|publication_failed|cancelled|decision_applied|policy_fault|network_changed|progress)$"),
         ("label" = Option<Vec<String>>, Query, description = "Only events of jobs with each of these labels: `name=value`.", pattern = "="),
         ("progress" = Option<u64>, Query, description = "Stream only: milliseconds between two progress events of a job, not below 50; if left out, each job is told at its own `minimum_notification_interval`; 0 for none.", minimum = 0, maximum = 3600000),
         ("Last-Event-ID" = Option<String>, Header, description = "As `after`, and stronger: what a client that reconnects by itself sends.", pattern = "^(0|[1-9][0-9]{0,14})$"),
     ),
     responses((status = 200, description = "Events.", content((EventPage = "application/json"), (String = "text/event-stream")))))]
-async fn events(State(app): State<App>, uri: Uri, headers: HeaderMap) -> Result<Response, Refusal> {
+async fn events(State(app): State<App>, peer: Peer, uri: Uri, headers: HeaderMap) -> Result<Response, Refusal> {
     /// Numbers stay below 2^53: JavaScript readers see a double.
     const NUMBER_MAX: u64 = crate::job::limits::GUEST_NUMBER_MAX;
     let mut query = Query::of(&uri);
     let after = query.number("after", 0..=NUMBER_MAX);
     let limit = query.number("limit", 1..=PAGE_MAX).unwrap_or(PAGE_DEFAULT);
-    let wanted = Wanted::of(&mut query);
+    let mut wanted = Wanted::of(&mut query);
+    wanted.events.owner = peer.caller().own();
     let last_event_id =
         headers.get("last-event-id").map(|value| value.to_str().ok().and_then(|text| text.parse().ok()));
     if last_event_id == Some(None) {
@@ -134,7 +136,7 @@ async fn events(State(app): State<App>, uri: Uri, headers: HeaderMap) -> Result<
     query.done(&["after", "limit", "job", "kind", "label", "progress"])?;
     let after = last_event_id.flatten().or(after);
     if wants_stream(&headers) {
-        return Ok(stream(EventStream::new(app, wanted, after)));
+        return Ok(stream(EventStream::new(app, peer, wanted, after)));
     }
     let (after, limit) = (after.unwrap_or(0), u32::try_from(limit).unwrap_or(u32::MAX));
     let Looked { page, missed_until, .. } = app.read(move |reader| look(reader, &wanted, after, limit)).await?;

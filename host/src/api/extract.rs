@@ -10,6 +10,7 @@ use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 use serde::de::DeserializeOwned;
 use serde_json::error::Category;
 
+use super::connection::Peer;
 use super::error::Refusal;
 use super::state::App;
 use super::wire::{FieldProblem, Object};
@@ -127,12 +128,15 @@ fn without_position(text: &str) -> String {
 #[derive(Debug, Clone, Copy)]
 pub(super) struct JobPath(pub(super) JobId);
 
-impl<S: Send + Sync> FromRequestParts<S> for JobPath {
+impl FromRequestParts<App> for JobPath {
     type Rejection = Refusal;
 
-    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Refusal> {
-        let Path(id) = Path::<String>::from_request_parts(parts, state).await.map_err(|_| Refusal::no_job_id())?;
-        job_id(&id).map(Self).ok_or_else(Refusal::no_job_id)
+    /// A job that the caller does not see is none: whatever names one in a path comes through here, or through [`FilePath`].
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Refusal> {
+        let Path(id) = Path::<String>::from_request_parts(parts, app).await.map_err(|_| Refusal::no_job_id())?;
+        let job = job_id(&id).ok_or_else(Refusal::no_job_id)?;
+        app.check_sight(&Peer::from_request_parts(parts, app).await?, job).await?;
+        Ok(Self(job))
     }
 }
 
@@ -140,13 +144,14 @@ impl<S: Send + Sync> FromRequestParts<S> for JobPath {
 #[derive(Debug, Clone, Copy)]
 pub(super) struct FilePath(pub(super) JobId, pub(super) FileIndex);
 
-impl<S: Send + Sync> FromRequestParts<S> for FilePath {
+impl FromRequestParts<App> for FilePath {
     type Rejection = Refusal;
 
-    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Refusal> {
-        let path = Path::<(String, String)>::from_request_parts(parts, state).await;
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Refusal> {
+        let path = Path::<(String, String)>::from_request_parts(parts, app).await;
         let Path((id, index)) = path.map_err(|_| Refusal::no_job_id())?;
         let job = job_id(&id).ok_or_else(Refusal::no_job_id)?;
+        app.check_sight(&Peer::from_request_parts(parts, app).await?, job).await?;
         let no_file = |_| Refusal::no_file(format!("job {job} has no such file: files are numbered from 0"));
         Ok(Self(job, FileIndex(index.parse().map_err(no_file)?)))
     }

@@ -9,6 +9,7 @@ use utoipa_axum::routes;
 use super::error::Refusal;
 use super::extract::{FilePath, JobPath, Json};
 use super::intake::{self, Check, FileWish};
+use super::jobs::check_reach;
 use super::query::NumberedPage;
 use super::state::App;
 use super::steer::{command, steer};
@@ -64,12 +65,14 @@ async fn list(State(app): State<App>, JobPath(id): JobPath, uri: Uri) -> Result<
         (status = 422, description = "Fields are wrong; each is named (`invalid_field`; `invalid_range`, `overlapping_ranges`)."),
     ))]
 async fn add(State(app): State<App>, JobPath(id): JobPath, request: Json<NewFiles>) -> Result<Response, Refusal> {
+    let owner = app.owner_of(id).await?;
     let mut check = Check::default();
     if request.value.files.is_empty() {
         check.refuse("/files", "must have at least one file");
     }
     let files = check.files(request.value.files);
     let files = check.done(files)?;
+    check_reach(&app, &owner, &files)?;
     // Refused for a final state as suspend is (bits.md section 1.3).
     steer(&app, id, Transition::Suspended, Command::AddFiles { job: id, files }).await
 }

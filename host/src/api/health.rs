@@ -6,6 +6,7 @@ use http::{HeaderValue, StatusCode, header};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
+use super::connection::Peer;
 use super::error::Refusal;
 use super::state::App;
 use super::wire::Health;
@@ -42,11 +43,16 @@ async fn readyz(State(app): State<App>) -> Result<axum::Json<Health>, Refusal> {
 }
 
 /// Get the numbers of the host
+///
+/// Who does not see everybody's jobs is told the numbers of its own.
 #[utoipa::path(get, path = "/metrics", operation_id = "metrics", tag = "host",
     responses((status = 200, description = "In the text form of Prometheus.", body = String, content_type = "application/openmetrics-text")))]
-async fn metrics(State(app): State<App>) -> Result<Response, Refusal> {
+async fn metrics(State(app): State<App>, peer: Peer) -> Result<Response, Refusal> {
     const TYPE: HeaderValue = HeaderValue::from_static("application/openmetrics-text; version=1.0.0; charset=utf-8");
-    let text = app.metrics.text(&app.host).map_err(|_| Refusal::internal("the metrics have no text form"))?;
+    let text = app
+        .metrics
+        .text(&app.host, peer.caller().own().as_deref())
+        .map_err(|_| Refusal::internal("the metrics have no text form"))?;
     Ok(([(header::CONTENT_TYPE, TYPE)], text).into_response())
 }
 

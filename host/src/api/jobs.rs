@@ -21,7 +21,7 @@ use super::wire::{FieldProblem, JobPatch, JobView, NewJob};
 use super::{intake, list};
 use crate::clock::Now;
 use crate::host::{Created, JobSnapshot};
-use crate::job::{IdempotencyKey, JobChanges, JobId, JobRecord, PolicyName, Sha256, Transition};
+use crate::job::{FileSpec, IdempotencyKey, JobChanges, JobId, JobRecord, PolicyName, Sha256, Transition};
 use crate::scheduler::{Begin, Command, CommandError, Reply};
 
 pub(super) fn routes() -> OpenApiRouter<App> {
@@ -54,6 +54,7 @@ async fn create(
     let key = idempotency_key(&headers, &request.bytes)?;
     let begin = if request.value.resume { Begin::Resumed } else { Begin::Suspended };
     let (spec, files) = intake::new_job(request.value, peer.owner())?;
+    check_reach(&app, &spec.owner, &files)?;
     check_policies(&app, &spec.policies)?;
     let Created { job, .. } = app.host.create_once(spec, files, begin, key).await?;
     let mut response = represent(app.host.job(job.id).as_ref(), &job).response(&HeaderMap::new());
@@ -76,6 +77,20 @@ fn idempotency_key(headers: &HeaderMap, body: &[u8]) -> Result<Option<Idempotenc
         }
         _ => Err(Refusal::field("Idempotency-Key", format!("must be 1 to {KEY_MAX} visible ASCII characters"))),
     }
+}
+
+/// Files that the owner may not write are told at once, not when the job runs. That no link leads out, the transfer engine sees to.
+pub(super) fn check_reach(app: &App, owner: &str, files: &[FileSpec]) -> Result<(), Refusal> {
+    /// Fields that are named in one answer.
+    const NAMED_MAX: usize = 100;
+    let reach = &app.host.tenant(owner).reach;
+    let outside = files.iter().enumerate().filter(|(_, file)| !reach.allows(&file.local_name));
+    let outside = outside.take(NAMED_MAX).map(|(position, _)| FieldProblem {
+        field: format!("/files/{position}/local_name"),
+        detail: format!("{owner} may write {reach}"),
+    });
+    let outside: Vec<_> = outside.collect();
+    if outside.is_empty() { Ok(()) } else { Err(Refusal::out_of_reach(outside)) }
 }
 
 /// A job that names a policy by mistake would be decided without it, and nobody would notice before it matters.
@@ -112,8 +127,13 @@ pub(super) fn represent(snapshot: Option<&JobSnapshot>, record: &JobRecord) -> T
         (status = 200, description = "The job.", body = JobView, headers(("ETag" = String), ("Preference-Applied" = String))),
         (status = 304, description = "The client has it."),
     ))]
-async fn get(State(app): State<App>, JobPath(id): JobPath, headers: HeaderMap) -> Result<Response, Refusal> {
-    conditional::answer(&app, &headers, id, View::Job).await
+async fn get(
+    State(app): State<App>,
+    peer: Peer,
+    JobPath(id): JobPath,
+    headers: HeaderMap,
+) -> Result<Response, Refusal> {
+    conditional::answer(&app, &peer, &headers, id, View::Job).await
 }
 
 /// Change a job

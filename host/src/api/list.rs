@@ -6,6 +6,7 @@ use http::Uri;
 use utoipa_axum::router::UtoipaMethodRouter;
 use utoipa_axum::routes;
 
+use super::connection::Peer;
 use super::error::Refusal;
 use super::extract::job_id;
 use super::query::Query;
@@ -36,10 +37,11 @@ pub(super) fn route() -> UtoipaMethodRouter<App> {
         ("cursor" = Option<String>, Query, description = "`next_cursor` of the page before.", format = "uuid"),
     ),
     responses((status = 200, description = "A page of jobs.", body = JobPage)))]
-async fn list(State(app): State<App>, uri: Uri) -> Result<Response, Refusal> {
+async fn list(State(app): State<App>, peer: Peer, uri: Uri) -> Result<Response, Refusal> {
     let mut query = Query::of(&uri);
     let states = states(&mut query);
-    let filter = JobFilter { states, labels: labels(&mut query), priority: priority(&mut query) };
+    let owner = peer.caller().own();
+    let filter = JobFilter { states, labels: labels(&mut query), priority: priority(&mut query), owner };
     let limit = usize::try_from(query.number("limit", 1..=PAGE_MAX).unwrap_or(PAGE_DEFAULT)).unwrap_or(usize::MAX);
     let after = query.one("cursor").and_then(|cursor| {
         let after = job_id(&cursor);

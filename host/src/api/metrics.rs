@@ -18,6 +18,8 @@ use crate::notify::WebhookCounts;
 pub(super) struct Metrics {
     pub(super) connections: Gauge,
     pub(super) connections_refused: Counter,
+    /// Requests over TCP that were refused before anything was looked at.
+    pub(super) turned_away: Counter,
     pub(super) streams: Gauge,
     pub(super) cut_off: Counter,
     /// Of the shortcut, which does not pass the router: state and progress.
@@ -43,6 +45,7 @@ impl Metrics {
         Self {
             connections: Gauge::default(),
             connections_refused: Counter::default(),
+            turned_away: Counter::default(),
             streams: Gauge::default(),
             cut_off: Counter::default(),
             polled: Counter::default(),
@@ -61,33 +64,18 @@ impl Metrics {
         self.requests.get_or_create(&answered).inc();
     }
 
-    /// All numbers as text.
-    pub(super) fn text(&self, host: &Host) -> Result<String, std::fmt::Error> {
+    /// The numbers as text: all of them, or those of one owner's jobs.
+    pub(super) fn text(&self, host: &Host, owner: Option<&str>) -> Result<String, std::fmt::Error> {
         let mut registry = Registry::with_prefix("backhaul");
-        registry.register("api_connections", "Open connections of the API", self.connections.clone());
-        registry.register(
-            "api_connections_refused",
-            "Connections of other users that were closed",
-            self.connections_refused.clone(),
-        );
-        registry.register("api_event_streams", "Open streams of events", self.streams.clone());
-        registry.register(
-            "api_event_streams_cut_off",
-            "Streams that were ended because their reader was too slow",
-            self.cut_off.clone(),
-        );
-        registry.register(
-            "api_polls",
-            "Requests for state and progress that were answered from snapshots",
-            self.polled.clone(),
-        );
-        registry.register("api_requests", "Other requests, by method, route and status", self.requests.clone());
+        if owner.is_none() {
+            self.register(&mut registry);
+        }
         let jobs = Family::<InState, Gauge>::default();
         for state in JobState::ALL.into_iter().filter(|state| !state.is_final()) {
             jobs.get_or_create(&InState { state: state.name() }).set(0);
         }
         let (files, bytes) = (Gauge::<i64>::default(), Gauge::<i64>::default());
-        for job in host.jobs() {
+        for job in host.jobs().iter().filter(|job| owner.is_none_or(|owner| job.record.owner == owner)) {
             jobs.get_or_create(&InState { state: job.state.name() }).inc();
             files.inc_by(i64::from(job.record.files_total));
             bytes.inc_by(i64::try_from(job.record.bytes_transferred).unwrap_or(i64::MAX));
@@ -102,6 +90,33 @@ impl Metrics {
         let mut text = String::new();
         encode(&mut text, &registry)?;
         Ok(text)
+    }
+
+    /// The API's own counters: what is asked by all.
+    fn register(&self, registry: &mut Registry) {
+        registry.register("api_connections", "Open connections of the API", self.connections.clone());
+        registry.register(
+            "api_connections_refused",
+            "Connections of other users that were closed",
+            self.connections_refused.clone(),
+        );
+        registry.register(
+            "api_turned_away",
+            "Requests over TCP without a valid token, or for another host",
+            self.turned_away.clone(),
+        );
+        registry.register("api_event_streams", "Open streams of events", self.streams.clone());
+        registry.register(
+            "api_event_streams_cut_off",
+            "Streams that were ended because their reader was too slow",
+            self.cut_off.clone(),
+        );
+        registry.register(
+            "api_polls",
+            "Requests for state and progress that were answered from snapshots",
+            self.polled.clone(),
+        );
+        registry.register("api_requests", "Other requests, by method, route and status", self.requests.clone());
     }
 }
 

@@ -9,12 +9,13 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::conditional::{self, Tagged};
+use super::connection::Peer;
 use super::error::Refusal;
 use super::extract::JobPath;
 use super::state::App;
 use super::views::{Reported, live_progress, stored_progress};
 use super::wire::{JobProgress, JobStateView};
-use crate::host::Host;
+use crate::host::JobSnapshot;
 use crate::job::{JobId, JobState};
 
 pub(super) fn routes() -> OpenApiRouter<App> {
@@ -25,18 +26,17 @@ pub(super) fn routes() -> OpenApiRouter<App> {
 static STATES: LazyLock<[Tagged; 9]> =
     LazyLock::new(|| JobState::ALL.map(|state| Tagged::of(&JobStateView { state, waiting_on: None })));
 
-/// The state of a job that is not final; none if there is no such job.
-pub(super) fn published_state(host: &Host, job: JobId) -> Option<Tagged> {
-    let snapshot = host.job(job)?;
-    Some(match snapshot.waiting_on {
+/// The state of a job that is in memory.
+pub(super) fn published_state(snapshot: &JobSnapshot) -> Tagged {
+    match snapshot.waiting_on {
         None => STATES[usize::from(snapshot.state.number())].clone(),
-        Some(_) => Tagged::of(&Reported::from(&snapshot).state()),
-    })
+        Some(_) => Tagged::of(&Reported::from(snapshot).state()),
+    }
 }
 
-/// The progress of a job that is not final; none if there is no such job.
-pub(super) fn published_progress(host: &Host, job: JobId) -> Option<Tagged> {
-    host.job(job).map(|snapshot| Tagged::of(&live_progress(&snapshot)))
+/// The progress of a job that is in memory.
+pub(super) fn published_progress(snapshot: &JobSnapshot) -> Tagged {
+    Tagged::of(&live_progress(snapshot))
 }
 
 /// What of a job can be asked for with conditions, and waited for.
@@ -53,13 +53,12 @@ pub(super) enum View {
 impl View {
     /// The job as it is now: from the snapshots, or from the store if it is final.
     pub(super) async fn of(self, app: &App, job: JobId) -> Result<Tagged, Refusal> {
-        let published = match self {
-            Self::Job => app.host.job(job).map(|snapshot| Tagged::of(&Reported::from(&snapshot).job())),
-            Self::State => published_state(&app.host, job),
-            Self::Progress => published_progress(&app.host, job),
-        };
-        if let Some(published) = published {
-            return Ok(published);
+        if let Some(snapshot) = app.host.job(job) {
+            return Ok(match self {
+                Self::Job => Tagged::of(&Reported::from(&snapshot).job()),
+                Self::State => published_state(&snapshot),
+                Self::Progress => published_progress(&snapshot),
+            });
         }
         let record = app.stored_job(job).await?;
         Ok(match self {
@@ -81,8 +80,13 @@ impl View {
         (status = 200, description = "Its state.", body = JobStateView, headers(("ETag" = String), ("Preference-Applied" = String))),
         (status = 304, description = "It is the same."),
     ))]
-async fn state(State(app): State<App>, JobPath(id): JobPath, headers: HeaderMap) -> Result<Response, Refusal> {
-    conditional::answer(&app, &headers, id, View::State).await
+async fn state(
+    State(app): State<App>,
+    peer: Peer,
+    JobPath(id): JobPath,
+    headers: HeaderMap,
+) -> Result<Response, Refusal> {
+    conditional::answer(&app, &peer, &headers, id, View::State).await
 }
 
 /// Get how far a job is
@@ -96,6 +100,11 @@ async fn state(State(app): State<App>, JobPath(id): JobPath, headers: HeaderMap)
         (status = 200, description = "Its numbers.", body = JobProgress, headers(("ETag" = String), ("Preference-Applied" = String))),
         (status = 304, description = "They are the same."),
     ))]
-async fn progress(State(app): State<App>, JobPath(id): JobPath, headers: HeaderMap) -> Result<Response, Refusal> {
-    conditional::answer(&app, &headers, id, View::Progress).await
+async fn progress(
+    State(app): State<App>,
+    peer: Peer,
+    JobPath(id): JobPath,
+    headers: HeaderMap,
+) -> Result<Response, Refusal> {
+    conditional::answer(&app, &peer, &headers, id, View::Progress).await
 }

@@ -4,14 +4,16 @@ use axum::Router;
 use axum::body::Bytes;
 use axum::extract::{MatchedPath, Request, State};
 use axum::middleware::{self, Next};
-use axum::response::Response;
+use axum::response::{IntoResponse as _, Response};
 use http::StatusCode;
 use utoipa::OpenApi as _;
 use utoipa_axum::router::OpenApiRouter;
 
+use super::connection::Peer;
 use super::error::Refusal;
 use super::state::App;
-use super::{document, events, files, headers, health, jobs, network, poll, steer, story, webhooks};
+use super::{document, events, files, headers, health, jobs, network, poll, steer, story, tokens, webhooks};
+use crate::access::needs;
 
 /// The routes without their state, and the document as JSON.
 pub(super) fn build() -> (Router<App>, Bytes) {
@@ -25,6 +27,7 @@ pub(super) fn build() -> (Router<App>, Bytes) {
         .merge(events::routes())
         .merge(network::routes())
         .merge(webhooks::routes())
+        .merge(tokens::routes())
         .merge(health::routes());
     let (router, mut document) = routes.split_for_parts();
     document::describe_refusals(&mut document);
@@ -33,9 +36,20 @@ pub(super) fn build() -> (Router<App>, Bytes) {
     (router, json.into())
 }
 
-/// Counts what is answered.
-pub(super) fn counted(router: Router<App>, app: App) -> Router<App> {
-    router.layer(middleware::from_fn_with_state(app, count))
+/// Refuses what callers may not do, and counts what is answered.
+pub(super) fn guarded(router: Router<App>, app: App) -> Router<App> {
+    let guard = middleware::from_fn_with_state(app.clone(), guard);
+    router.layer(guard).layer(middleware::from_fn_with_state(app, count))
+}
+
+/// Looks up the rule of the route: before anything of the request is read.
+async fn guard(peer: Peer, request: Request, next: Next) -> Response {
+    let route = request.extensions().get::<MatchedPath>().map(MatchedPath::as_str);
+    let needs = route.and_then(|route| needs(request.method().as_str(), route));
+    match needs.filter(|needs| !needs.met_by(peer.caller().scopes)) {
+        Some(needs) => Refusal::scope_missing(needs).into_response(),
+        None => next.run(request).await,
+    }
 }
 
 async fn count(State(app): State<App>, request: Request, next: Next) -> Response {

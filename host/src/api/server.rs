@@ -1,4 +1,4 @@
-//! The server: accepts connections on a unix socket, and owns them.
+//! The server: accepts connections on a unix socket and over TCP, and owns them.
 //!
 //! Each connection is a task in one set. When the server is told to stop it accepts no more, lets requests that are being answered end
 //! for a moment, ends streams and held answers, and then drops what is left: nothing of it was acknowledged.
@@ -11,25 +11,23 @@ use std::time::Duration;
 use axum::Router;
 use hyper_util::rt::TokioIo;
 use hyper_util::service::TowerToHyperService;
-use tokio::net::UnixStream;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::{TcpStream, UnixStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use super::connection::{Activity, Overdue, Peer, Watched};
+use super::door::{Access, Door};
 use super::router;
 use super::service::ConnectionService;
 use super::settings::ApiSettings;
+use super::shares::{Share, Shares};
 use super::socket::Socket;
 use super::state::App;
+use super::tcp::{TcpDoor, Tls};
+use crate::access::Sight;
 use crate::host::Host;
-
-/// Who may connect.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Access {
-    /// The user that the host runs as. Root may connect as well: nothing on the machine is kept from it.
-    pub uid: u32,
-}
 
 /// How long requests that are being answered may take when the server ends. With the host's own end, 5 s in all.
 const DRAIN: Duration = Duration::from_millis(500);
@@ -50,6 +48,7 @@ pub struct Server {
     app: App,
     router: Router,
     access: Access,
+    tcp: Option<TcpDoor>,
 }
 
 impl Server {
@@ -64,8 +63,14 @@ impl Server {
     ) -> Self {
         let (router, document) = router::build();
         let app = App::new(host, settings, document, stopping);
-        let router = router::counted(router, app.clone()).with_state(app.clone());
-        Self { socket, app, router, access }
+        let router = router::guarded(router, app.clone()).with_state(app.clone());
+        Self { socket, app, router, access, tcp: None }
+    }
+
+    /// Serves over TCP as well. Both ways have as many connections as the settings say.
+    #[must_use]
+    pub fn with_tcp(self, tcp: Option<TcpDoor>) -> Self {
+        Self { tcp, ..self }
     }
 
     /// The path of the socket.
@@ -76,27 +81,37 @@ impl Server {
 
     /// Serves until the token that it was made with is cancelled. The socket is gone when this returns, and so is every use of the host.
     pub async fn run(self) {
-        let Self { socket, app, router, access } = self;
+        let Self { socket, app, router, access, tcp } = self;
         let router = TowerToHyperService::new(router);
-        let slots = Arc::new(Semaphore::new(app.settings.connections_max));
+        // Apart: whoever fills the one keeps nobody from the other.
+        let [slots, tcp_slots] = [(); 2].map(|()| Arc::new(Semaphore::new(app.settings.connections_max)));
+        let shares = Shares::of(app.settings.connections_max);
         let mut connections = JoinSet::new();
         loop {
             let accepted = tokio::select! {
                 biased;
                 () = app.stopping.cancelled() => break,
                 Some(_) = connections.join_next(), if !connections.is_empty() => continue,
-                accepted = accept(&socket, &slots) => accepted,
+                accepted = accept_any((&socket, &slots), (tcp.as_ref(), &tcp_slots)) => accepted,
             };
+            let (app, router) = (app.clone(), router.clone());
             match accepted {
-                Some((stream, slot)) => match peer(&stream, access) {
-                    Some(peer) => drop(connections.spawn(serve(stream, slot, peer, app.clone(), router.clone()))),
+                Some(Accepted::Unix(stream, permit)) => match peer(&stream, &access, &shares) {
+                    Some((peer, share)) => {
+                        let slot = Slot { _permit: permit, _share: share };
+                        connections.spawn(serve(stream, slot, Door::Socket(peer), app, router));
+                    }
                     None => drop(app.metrics.connections_refused.inc()),
                 },
+                Some(Accepted::Tcp { stream, permit, door, tls }) => {
+                    let slot = Slot { _permit: permit, _share: None };
+                    connections.spawn(serve_tcp(stream, slot, door, tls, app, router));
+                }
                 None => tokio::time::sleep(ACCEPT_PAUSE).await,
             }
         }
         // From here on nobody can connect.
-        drop(socket);
+        drop((socket, tcp));
         let drained = async { while connections.join_next().await.is_some() {} };
         if tokio::time::timeout(DRAIN, drained).await.is_err() {
             tracing::debug!(left = connections.len(), "connections were ended in the middle");
@@ -105,11 +120,31 @@ impl Server {
     }
 }
 
+/// What a connection holds as long as it lives.
+struct Slot {
+    _permit: OwnedSemaphorePermit,
+    _share: Option<Share>,
+}
+
+/// A connection with its slot.
+enum Accepted {
+    Unix(UnixStream, OwnedSemaphorePermit),
+    Tcp { stream: TcpStream, permit: OwnedSemaphorePermit, door: Door, tls: Option<Tls> },
+}
+
+/// The next connection of either way, whoever comes first: neither keeps the other from being served. Cancel-safe, as both are.
+async fn accept_any(unix: (&Socket, &Arc<Semaphore>), tcp: (Option<&TcpDoor>, &Arc<Semaphore>)) -> Option<Accepted> {
+    tokio::select! {
+        accepted = accept(unix.0, unix.1) => accepted,
+        accepted = accept_tcp(tcp.0, tcp.1) => accepted,
+    }
+}
+
 /// The next connection, once there is a slot for it. Cancel-safe: a connection that was not taken stays in the backlog.
-async fn accept(socket: &Socket, slots: &Arc<Semaphore>) -> Option<(UnixStream, OwnedSemaphorePermit)> {
+async fn accept(socket: &Socket, slots: &Arc<Semaphore>) -> Option<Accepted> {
     let slot = Arc::clone(slots).acquire_owned().await.ok()?;
     match socket.listener().accept().await {
-        Ok((stream, _)) => Some((stream, slot)),
+        Ok((stream, _)) => Some(Accepted::Unix(stream, slot)),
         Err(error) => {
             tracing::warn!(%error, "failed to accept a connection");
             None
@@ -117,8 +152,48 @@ async fn accept(socket: &Socket, slots: &Arc<Semaphore>) -> Option<(UnixStream, 
     }
 }
 
+/// As [`accept`], over TCP; never returns where that is not offered.
+async fn accept_tcp(tcp: Option<&TcpDoor>, slots: &Arc<Semaphore>) -> Option<Accepted> {
+    let Some(tcp) = tcp else { return std::future::pending().await };
+    let permit = Arc::clone(slots).acquire_owned().await.ok()?;
+    match tcp.listener.accept().await {
+        Ok((stream, from)) => {
+            let door = Door::Tcp { gate: Arc::clone(&tcp.gate), from: from.ip() };
+            Some(Accepted::Tcp { stream, permit, door, tls: tcp.tls.clone() })
+        }
+        Err(error) => {
+            tracing::warn!(%error, "failed to accept a connection over TCP");
+            None
+        }
+    }
+}
+
+/// Shakes hands, where the connection is to be encrypted, and serves it.
+async fn serve_tcp(
+    stream: TcpStream,
+    slot: Slot,
+    door: Door,
+    tls: Option<Tls>,
+    app: App,
+    router: TowerToHyperService<Router>,
+) {
+    // Answers are small, and whoever polls waits for each.
+    let _slower = stream.set_nodelay(true);
+    let Some(Tls(acceptor)) = tls else { return serve(stream, slot, door, app, router).await };
+    let shaken = tokio::time::timeout(app.settings.header_read_timeout, acceptor.accept(stream));
+    let shaken = tokio::select! {
+        shaken = shaken => shaken,
+        () = app.stopping.cancelled() => return,
+    };
+    match shaken {
+        Ok(Ok(stream)) => serve(stream, slot, door, app, router).await,
+        Ok(Err(error)) => tracing::debug!(%error, "a TLS handshake failed"),
+        Err(_) => tracing::debug!("a TLS handshake took too long"),
+    }
+}
+
 /// Who is at the other end, if it may be.
-fn peer(stream: &UnixStream, access: Access) -> Option<Peer> {
+fn peer(stream: &UnixStream, access: &Access, shares: &Shares) -> Option<(Peer, Option<Share>)> {
     let uid = match stream.peer_cred() {
         Ok(credentials) => credentials.uid(),
         Err(error) => {
@@ -126,24 +201,31 @@ fn peer(stream: &UnixStream, access: Access) -> Option<Peer> {
             return None;
         }
     };
-    if uid != access.uid && uid != 0 {
+    let Some(caller) = access.caller(uid) else {
         tracing::warn!(uid, "refused a connection of another user");
         return None;
+    };
+    if caller.sight == Sight::All {
+        return Some((Peer::of_socket(caller), None));
     }
-    Some(Peer { uid })
+    let share = shares.take(uid);
+    if share.is_none() {
+        tracing::warn!(uid, "refused a connection: this user has its share of them");
+    }
+    share.map(|share| (Peer::of_socket(caller), Some(share)))
 }
 
-async fn serve(
-    stream: UnixStream,
-    slot: OwnedSemaphorePermit,
-    peer: Peer,
+async fn serve<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
+    stream: S,
+    slot: Slot,
+    door: Door,
     app: App,
     router: TowerToHyperService<Router>,
 ) {
     app.metrics.connections.inc();
     let activity = Arc::new(Activity::new());
     let io = TokioIo::new(Watched::new(stream, Arc::clone(&activity)));
-    let service = ConnectionService { app: app.clone(), router, peer, activity: Arc::clone(&activity) };
+    let service = ConnectionService { app: app.clone(), router, door, activity: Arc::clone(&activity) };
     let mut builder = hyper::server::conn::http1::Builder::new();
     // The connection watches its own time. Flushing answers together (`pipeline_flush`) would switch the bound of the buffer off.
     builder.header_read_timeout(None).max_buf_size(BUFFER_BYTES);

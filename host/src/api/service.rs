@@ -17,17 +17,19 @@ use hyper_util::service::TowerToHyperService;
 
 use super::conditional::Tagged;
 use super::connection::{Activity, Peer};
+use super::door::Door;
 use super::error::Refusal;
 use super::extract::job_id;
 use super::poll::{published_progress, published_state};
 use super::state::App;
+use crate::access::needs;
 
 /// What answers one connection.
 #[derive(Debug, Clone)]
 pub(super) struct ConnectionService {
     pub(super) app: App,
     pub(super) router: TowerToHyperService<Router>,
-    pub(super) peer: Peer,
+    pub(super) door: Door,
     pub(super) activity: Arc<Activity>,
 }
 
@@ -41,15 +43,22 @@ impl Service<Request<Incoming>> for ConnectionService {
     type Error = Infallible;
     type Future = Either<Ready<Answer>, RouterFuture>;
 
-    fn call(&self, mut request: Request<Incoming>) -> Self::Future {
-        if let Some(tagged) = poll(&self.app, &request) {
+    fn call(&self, request: Request<Incoming>) -> Self::Future {
+        let (peer, mut request) = match self.door.admit(&self.app, request) {
+            Ok(admitted) => admitted,
+            Err(refused) => {
+                self.activity.end_answer();
+                return Either::Left(std::future::ready(Ok(refused.map(http_body_util::Either::Right))));
+            }
+        };
+        if let Some(tagged) = poll(&self.app, &peer, &request) {
             self.app.metrics.polled.inc();
             let answer = short(tagged, request.headers());
             self.activity.end_answer();
             return Either::Left(std::future::ready(Ok(answer.map(http_body_util::Either::Left))));
         }
         self.activity.begin_answer();
-        request.extensions_mut().insert(self.peer);
+        request.extensions_mut().insert(peer);
         let (router, activity) = (self.router.clone(), Arc::clone(&self.activity));
         let limit = self.app.settings.request_timeout;
         Either::Right(Box::pin(async move {
@@ -71,7 +80,7 @@ fn timed_out() -> Response {
 
 /// The answer to a plain GET of the state or the progress of a job that is not final. It is what clients ask a thousand times a second:
 /// past the router, whose matching and extractors cost more than the answer itself. Everything else takes the long way.
-fn poll(app: &App, request: &Request<Incoming>) -> Option<Tagged> {
+fn poll(app: &App, peer: &Peer, request: &Request<Incoming>) -> Option<Tagged> {
     /// Length of an id.
     const ID: usize = 36;
     let rest = request.uri().path().strip_prefix("/v1/jobs/")?;
@@ -87,7 +96,11 @@ fn poll(app: &App, request: &Request<Incoming>) -> Option<Tagged> {
     if !is_plain {
         return None;
     }
-    represent(&app.host, job_id(&rest[..ID])?)
+    // Who may not see it is told so by the router, in the words that all others hear.
+    let caller = peer.caller();
+    let snapshot = app.host.job(job_id(&rest[..ID])?).filter(|snapshot| caller.sees(&snapshot.record.owner))?;
+    let is_allowed = needs("GET", "/v1/jobs/{id}/state").is_some_and(|needs| needs.met_by(caller.scopes));
+    is_allowed.then(|| represent(&snapshot))
 }
 
 fn short(tagged: Tagged, headers: &http::HeaderMap) -> http::Response<Full<Bytes>> {

@@ -7,9 +7,31 @@ use std::path::{Path, PathBuf};
 
 use tokio::net::{UnixListener, UnixStream};
 
-/// Readable and writable by the owner only: whoever can connect can do everything.
-const SOCKET_MODE: u32 = 0o600;
-const DIRECTORY_MODE: u32 = 0o700;
+/// Whose the socket is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SocketOwner {
+    /// The user's only: whoever can connect can do everything.
+    User,
+    /// The members of a group may connect as well.
+    Group(u32),
+}
+
+impl SocketOwner {
+    const fn socket_mode(self) -> u32 {
+        match self {
+            Self::User => 0o600,
+            Self::Group(_) => 0o660,
+        }
+    }
+
+    /// Whoever may connect has to come through. What the socket is called is no secret.
+    const fn directory_mode(self) -> u32 {
+        match self {
+            Self::User => 0o700,
+            Self::Group(_) => 0o755,
+        }
+    }
+}
 
 /// Why there is no socket.
 #[derive(Debug, thiserror::Error)]
@@ -47,10 +69,10 @@ impl Socket {
     ///
     /// # Errors
     /// If somebody else listens there, something else has the name, or the system refuses it.
-    pub async fn bind(path: &Path) -> Result<Self, SocketError> {
+    pub async fn bind(path: &Path, owner: SocketOwner) -> Result<Self, SocketError> {
         let failed = |operation, path: &Path, source| SocketError::Io { operation, path: path.to_owned(), source };
         if let Some(directory) = path.parent().filter(|directory| !directory.as_os_str().is_empty()) {
-            let created = fs::DirBuilder::new().recursive(true).mode(DIRECTORY_MODE).create(directory);
+            let created = fs::DirBuilder::new().recursive(true).mode(owner.directory_mode()).create(directory);
             created.map_err(|error| failed("create the directory", directory, error))?;
         }
         match fs::symlink_metadata(path) {
@@ -71,7 +93,12 @@ impl Socket {
         let temporary = path.with_file_name(format!(".{}", std::process::id()));
         let _absent = fs::remove_file(&temporary);
         let listener = UnixListener::bind(&temporary).map_err(|error| failed("listen on", path, error))?;
-        let named = fs::set_permissions(&temporary, fs::Permissions::from_mode(SOCKET_MODE))
+        let given = match owner {
+            SocketOwner::User => Ok(()),
+            SocketOwner::Group(gid) => std::os::unix::fs::chown(&temporary, None, Some(gid)),
+        };
+        let named = given
+            .and_then(|()| fs::set_permissions(&temporary, fs::Permissions::from_mode(owner.socket_mode())))
             .and_then(|()| fs::symlink_metadata(&temporary))
             .and_then(|metadata| fs::rename(&temporary, path).map(|()| metadata.ino()));
         match named {
@@ -111,9 +138,9 @@ mod tests {
     async fn a_socket_is_its_owners_and_goes_with_its_listener() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("run/api.sock");
-        let socket = Socket::bind(&path).await.unwrap();
+        let socket = Socket::bind(&path, SocketOwner::User).await.unwrap();
         assert_eq!(fs::symlink_metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
-        assert!(matches!(Socket::bind(&path).await, Err(SocketError::Taken(_))));
+        assert!(matches!(Socket::bind(&path, SocketOwner::User).await, Err(SocketError::Taken(_))));
         drop(socket);
         assert!(!path.exists());
     }
@@ -124,9 +151,9 @@ mod tests {
         let path = directory.path().join("api.sock");
         drop(std::os::unix::net::UnixListener::bind(&path).unwrap());
         assert!(path.exists());
-        drop(Socket::bind(&path).await.unwrap());
+        drop(Socket::bind(&path, SocketOwner::User).await.unwrap());
         fs::write(&path, "mine").unwrap();
-        assert!(matches!(Socket::bind(&path).await, Err(SocketError::Foreign(_))));
+        assert!(matches!(Socket::bind(&path, SocketOwner::User).await, Err(SocketError::Foreign(_))));
         assert_eq!(fs::read(&path).unwrap(), b"mine");
     }
 
@@ -135,9 +162,9 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("datagrams");
         let held = std::os::unix::net::UnixDatagram::bind(&path).unwrap();
-        assert!(matches!(Socket::bind(&path).await, Err(SocketError::Taken(_))));
+        assert!(matches!(Socket::bind(&path, SocketOwner::User).await, Err(SocketError::Taken(_))));
         drop(held);
-        drop(Socket::bind(&path).await.unwrap());
+        drop(Socket::bind(&path, SocketOwner::User).await.unwrap());
         // One whose queue is full: nobody can connect, and to wait for it would be for ever.
         let path = directory.path().join("busy");
         let listener = UnixListener::bind(&path).unwrap();
@@ -145,7 +172,7 @@ mod tests {
         while let Ok(stream) = UnixStream::connect(&path).await {
             waiting.push(stream);
         }
-        assert!(matches!(Socket::bind(&path).await, Err(SocketError::Taken(_))));
+        assert!(matches!(Socket::bind(&path, SocketOwner::User).await, Err(SocketError::Taken(_))));
         drop(listener);
     }
 
@@ -155,6 +182,6 @@ mod tests {
         let bytes = directory.path().as_os_str().len();
         let path = directory.path().join("s".repeat(107 - bytes - 1));
         assert_eq!(path.as_os_str().len(), 107);
-        drop(Socket::bind(&path).await.unwrap());
+        drop(Socket::bind(&path, SocketOwner::User).await.unwrap());
     }
 }

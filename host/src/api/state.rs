@@ -5,9 +5,11 @@ use std::sync::Arc;
 
 use tokio_util::sync::CancellationToken;
 
+use super::connection::Peer;
 use super::error::Refusal;
 use super::metrics::Metrics;
 use super::settings::ApiSettings;
+use crate::access::Sight;
 use crate::host::Host;
 use crate::job::{JobId, JobRecord};
 use crate::store::{Reader, StoreError};
@@ -53,6 +55,23 @@ impl App {
         read: impl FnOnce(&Reader) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, Refusal> {
         Ok(self.host.read(read).await?)
+    }
+
+    /// Refuses a job that the caller does not see, as if there were none.
+    pub(super) async fn check_sight(&self, peer: &Peer, job: JobId) -> Result<(), Refusal> {
+        let caller = peer.caller();
+        if caller.sight == Sight::All {
+            return Ok(());
+        }
+        if caller.sees(&self.owner_of(job).await?) { Ok(()) } else { Err(Refusal::no_job(job)) }
+    }
+
+    /// Whose a job is, final or not.
+    pub(super) async fn owner_of(&self, job: JobId) -> Result<String, Refusal> {
+        match self.host.job(job) {
+            Some(snapshot) => Ok(snapshot.record.owner.clone()),
+            None => Ok(self.stored_job(job).await?.owner),
+        }
     }
 
     /// A job that is not published: a final one, or none.

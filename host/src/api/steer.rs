@@ -6,12 +6,14 @@ use http::HeaderMap;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
+use super::connection::Peer;
 use super::error::Refusal;
 use super::extract::JobPath;
 use super::jobs::represent;
 use super::state::App;
 use super::views::Reported;
 use super::wire::{CompletedJob, JobView};
+use crate::host::OwnershipError;
 use crate::job::{IllegalTransition, JobId, Transition};
 use crate::scheduler::{Command, CommandError, Reply};
 
@@ -21,6 +23,7 @@ pub(super) fn routes() -> OpenApiRouter<App> {
         .routes(routes!(resume))
         .routes(routes!(cancel))
         .routes(routes!(complete))
+        .routes(routes!(take_ownership))
 }
 
 /// Hands a command to the host. One on a final job, which the core does not know any more, is refused for the job's state.
@@ -87,5 +90,28 @@ async fn complete(State(app): State<App>, JobPath(id): JobPath) -> Result<Respon
             Ok(axum::Json(CompletedJob { job: Reported::from(&*job).job(), partial }).into_response())
         }
         _ => Err(Refusal::internal("complete was answered with something else")),
+    }
+}
+
+/// Take the ownership of a job
+///
+/// For administrators: the job is the caller's from then on, and its former owner does not see it any more. Its request headers are
+/// dropped, and with them the credentials in them. Refused (`new_owner_no_file_access`) if the caller may not write where its files lie.
+#[utoipa::path(post, path = "/v1/jobs/{id}/take-ownership", operation_id = "take_ownership", tag = "jobs",
+    params(("id" = JobId, Path, description = "The job's id.")),
+    responses(
+        (status = 200, description = "The job.", body = JobView, headers(("ETag" = String))),
+        (status = 409, description = "The job is final (`invalid_state`), or a file of it lies where the caller may not write \
+            (`new_owner_no_file_access`)."),
+    ))]
+async fn take_ownership(State(app): State<App>, peer: Peer, JobPath(id): JobPath) -> Result<Response, Refusal> {
+    match app.host.take_ownership(id, peer.owner()).await {
+        Ok(record) => Ok(represent(app.host.job(id).as_ref(), &record).response(&HeaderMap::new())),
+        // The core does not know final jobs any more.
+        Err(OwnershipError::Command(CommandError::NotFound(_))) => {
+            let state = app.stored_job(id).await?.state;
+            Err(CommandError::InvalidState(IllegalTransition { state, transition: Transition::Suspended }).into())
+        }
+        Err(error) => Err(error.into()),
     }
 }

@@ -16,6 +16,7 @@ use tokio::sync::broadcast;
 use tokio::sync::broadcast::error::{RecvError, TryRecvError};
 use tokio::time::{Instant, sleep_until};
 
+use super::connection::Peer;
 use super::events::{Looked, Progress, Wanted, look};
 use super::pace::Pace;
 use super::state::App;
@@ -48,6 +49,7 @@ enum Phase {
 #[derive(Debug)]
 pub(super) struct EventStream {
     app: App,
+    peer: Peer,
     wanted: Wanted,
     phase: Phase,
     /// The last event that was looked at; none until a reader without a place in the journal has seen one.
@@ -69,12 +71,12 @@ enum Woke {
 }
 
 impl EventStream {
-    pub(super) fn new(app: App, wanted: Wanted, after: Option<u64>) -> Self {
+    pub(super) fn new(app: App, peer: Peer, wanted: Wanted, after: Option<u64>) -> Self {
         let now = Instant::now();
         let heartbeat_at = now + app.settings.heartbeat;
         let pace = wanted.progress.map(|Progress(millis)| Pace::new(millis.map(Duration::from_millis), now));
         app.metrics.streams.inc();
-        Self { app, wanted, phase: Phase::Begin, last: after, pace, heartbeat_at }
+        Self { app, peer, wanted, phase: Phase::Begin, last: after, pace, heartbeat_at }
     }
 
     pub(super) fn into_stream(self) -> impl Stream<Item = Result<Bytes, Infallible>> + Send {
@@ -99,6 +101,10 @@ impl EventStream {
                 Phase::Journal => self.read_journal(&mut chunk).await,
                 Phase::Live(events_rx) => self.live(events_rx, &mut chunk).await,
                 Phase::Ended => return None,
+            }
+            // A token that was taken back, or is over, gets no more. That is seen at the latest with the next heartbeat.
+            if !self.peer.is_known(&self.app.host) {
+                return None;
             }
             if !chunk.is_empty() {
                 self.heartbeat_at = Instant::now() + self.app.settings.heartbeat;
@@ -185,11 +191,18 @@ impl EventStream {
                 self.phase = Phase::Journal;
                 return false;
             }
-            _ => self.last = Some(number),
+            _ => {}
         }
-        // A job is published before its events are told.
-        let labels_of = |job| self.app.host.job(job).map(|snapshot| snapshot.record.labels.clone());
-        if self.wanted.journal.is_some() && self.wanted.events.matches(&event.event, labels_of) {
+        // A job is published before its events are told. Whose one was that has left memory since, the store knows.
+        let job = event.event.job.and_then(|job| self.app.host.job(job));
+        if self.wanted.events.owner.is_some() && event.event.job.is_some() && job.is_none() {
+            self.last = Some(number.saturating_sub(1));
+            self.phase = Phase::Journal;
+            return false;
+        }
+        self.last = Some(number);
+        let record = job.as_ref().map(|snapshot| &*snapshot.record);
+        if self.wanted.journal.is_some() && self.wanted.events.matches(&event.event, |_| record) {
             let bytes = event.wire(|event| {
                 let mut bytes = Vec::new();
                 frame(&mut bytes, event.number, &event.event);
@@ -211,7 +224,8 @@ impl EventStream {
         let jobs = match self.wanted.events.job {
             Some(job) => self.app.host.job(job).into_iter().collect(),
             None => {
-                let filter = JobFilter { states: RUNNING.to_vec(), ..JobFilter::default() };
+                let owner = self.wanted.events.owner.clone();
+                let filter = JobFilter { states: RUNNING.to_vec(), owner, ..JobFilter::default() };
                 let mut jobs = self.app.host.list(&filter, None, RUNNING_MAX).jobs;
                 // Those that have stopped since: their last numbers.
                 let stopped = pace.jobs().filter(|told| jobs.iter().all(|job| job.record.id != *told));
@@ -220,12 +234,10 @@ impl EventStream {
                 jobs
             }
         };
-        let labels = &self.wanted.events.labels;
         let mut wanted = Vec::with_capacity(jobs.len());
         for snapshot in &jobs {
             let record = &snapshot.record;
-            let is_wanted = labels.iter().all(|label| record.labels.contains(label));
-            if is_wanted && (snapshot.state.is_running() || pace.knows(record.id)) {
+            if self.wanted.events.shows(record) && (snapshot.state.is_running() || pace.knows(record.id)) {
                 let own = Duration::from_millis(record.properties.minimum_notification_interval_ms);
                 // One job has some hundreds of them at most; those of all jobs would be megabytes at once.
                 let active = if self.wanted.events.job.is_some() { active_files(snapshot) } else { Vec::new() };

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum, ValueHint};
 
-use super::daemon::{EventsArguments, JobArguments, NetworkArguments, WebhookArguments};
+use super::daemon::{EventsArguments, JobArguments, NetworkArguments, TokenArguments, WebhookArguments};
 use super::demo::DemoArguments;
 use super::duration;
 use super::exit_code::ExitCode;
@@ -44,7 +44,9 @@ pub(crate) enum Command {
     Network(NetworkArguments),
     /// Have a running daemon post what happens to receivers
     Webhook(WebhookArguments),
-    /// Serve jobs to the applications of this user: the daemon
+    /// Make, list and revoke tokens, for those who reach a running daemon over TCP
+    Token(TokenArguments),
+    /// Serve jobs to the applications of this user, or of several: the daemon
     Serve(ServeArguments),
     /// Show the settings of the daemon
     #[command(subcommand, arg_required_else_help = true)]

@@ -7,7 +7,7 @@ use super::failure::Failure;
 use super::get::failure_line;
 use super::printer::Printer;
 use super::serve::{ConfigFormat, ConfigShowArguments, configuration};
-use crate::config::{Config, SETTINGS, Setting, policy_table};
+use crate::config::{Config, Form, SETTINGS, Setting, TEXTS, TextSetting, policy_table};
 
 pub(crate) fn show(arguments: &ConfigShowArguments, printer: &Printer) -> Result<ExitCode, Failure> {
     let config = configuration(arguments.config.as_deref()).inspect_err(|failure| {
@@ -19,6 +19,7 @@ pub(crate) fn show(arguments: &ConfigShowArguments, printer: &Printer) -> Result
         ConfigFormat::Text => printer.result(text(&config)),
         ConfigFormat::Json => {
             SETTINGS.iter().for_each(|setting| printer.json(&as_json(setting, &config)));
+            TEXTS.iter().for_each(|setting| printer.json(&text_as_json(setting, &config)));
             for (position, policy) in config.policies.iter().enumerate() {
                 let (key, source) = (format!("policies[{position}]"), config.file.as_deref());
                 printer.json(&json!({ "key": key, "value": policy_table(policy), "source": source }));
@@ -33,12 +34,13 @@ fn text(config: &Config) -> String {
     let mut section = "";
     for setting in SETTINGS {
         if setting.section != section {
+            text.push_str(&texts(section, config));
             section = setting.section;
             let gap = if text.is_empty() { "" } else { "\n" };
             text.push_str(&format!("{gap}[{section}]\n"));
         }
         let (value, default) = (setting.value(&config.settings), setting.default());
-        let source = source(setting, config);
+        let source = setting_source(setting, config);
         let (unit, limits) = (setting.unit(), setting.limits());
         text.push_str(&format!(
             "# {}\n# unit: {unit}; default: {default}; allowed: {limits}; from: {source}\n",
@@ -46,11 +48,42 @@ fn text(config: &Config) -> String {
         ));
         text.push_str(&format!("{} = {value}\n", setting.key));
     }
+    text.push_str(&texts(section, config));
+    let mut sections: Vec<&str> = TEXTS.iter().map(|setting| setting.section).collect();
+    sections.dedup();
+    for section in sections.into_iter().filter(|section| SETTINGS.iter().all(|setting| setting.section != *section)) {
+        text.push_str(&format!("\n[{section}]\n{}", texts(section, config)));
+    }
     for policy in &config.policies {
         text.push_str(&format!("\n[[policies]]\n{}", policy_table(policy)));
     }
-    text.truncate(text.trim_end().len());
+    text.push_str(&format!("\n# subjects: {}", config.access.subjects.len()));
     text
+}
+
+/// The settings of a section that are texts. One that is not set is a comment.
+fn texts(section: &str, config: &Config) -> String {
+    let of_section = TEXTS.iter().filter(|setting| setting.section == section);
+    let lines = of_section.map(|setting| {
+        let TextSetting { key, example, reason, .. } = setting;
+        let source = source(&setting.name(), config);
+        let value = match setting.show(config) {
+            Some(value) => format!("{key} = {value}"),
+            None => format!("# {key} = {example}"),
+        };
+        format!("# {reason}\n# example: {example}; from: {source}\n{value}\n")
+    });
+    lines.collect()
+}
+
+fn text_as_json(setting: &TextSetting, config: &Config) -> serde_json::Value {
+    let texts = (setting.get)(config);
+    let value = match setting.form {
+        Form::Text => json!(texts.first()),
+        Form::List => json!(texts),
+    };
+    let source = source(&setting.name(), config);
+    json!({ "key": setting.name(), "value": value, "unit": "text", "source": source, "reason": setting.reason })
 }
 
 fn as_json(setting: &Setting, config: &Config) -> serde_json::Value {
@@ -64,16 +97,24 @@ fn as_json(setting: &Setting, config: &Config) -> serde_json::Value {
         "minimum": minimum.map(bare),
         "maximum": maximum.map(bare),
         "allowed": setting.limits(),
-        "source": source(setting, config),
+        "source": setting_source(setting, config),
         "reason": setting.reason,
     })
 }
 
+/// Where a value of a setting comes from, which may be the preset.
+fn setting_source(setting: &Setting, config: &Config) -> String {
+    let is_other = setting.value(&config.settings) != setting.default();
+    if setting.is_of_preset() && is_other && !config.given.contains(&setting.name()) {
+        return "limits.preset".into();
+    }
+    source(&setting.name(), config)
+}
+
 /// Where a value comes from.
-fn source(setting: &Setting, config: &Config) -> String {
+fn source(name: &str, config: &Config) -> String {
     match &config.file {
-        Some(file) if config.given.contains(&setting.name()) => file.display().to_string(),
-        _ if setting.is_of_preset() && setting.value(&config.settings) != setting.default() => "limits.preset".into(),
+        Some(file) if config.given.contains(name) => file.display().to_string(),
         _ => "default".into(),
     }
 }
@@ -88,7 +129,8 @@ mod tests {
         let file = directory.path().join("config.toml");
         let policies = "[[policies]]\nsource = \"mirrors\"\nscope = \"jobs_that_name_it\"\nsettings = { mirrors = [\"http://a/\"] }\n\
                         [[policies]]\nsource = \"own.wasm\"\ngrants = [\"see-query\"]\nmemory = \"16MiB\"\n";
-        let settings = "[scheduler]\ntime_slice = 2.5\n[policy]\ntime_zone = \"Europe/Berlin\"\n";
+        let settings = "[scheduler]\ntime_slice = 2.5\n[policy]\ntime_zone = \"Europe/Berlin\"\n\
+                        [access]\nadministrators = [\"a\\\"b\"]\n[api]\nlisten = \"[::1]:7447\"\n";
         std::fs::write(&file, format!("{settings}{policies}")).unwrap();
         let config = Config::read(&file).unwrap();
         let shown = text(&config);
@@ -97,7 +139,9 @@ mod tests {
         assert!(shown.contains("[limits]\n# The limits that"), "{shown}");
         std::fs::write(&file, &shown).unwrap();
         let again = Config::read(&file).unwrap();
-        assert_eq!(again.given.len(), SETTINGS.len());
+        assert_eq!((again.access.clone(), again.tcp.clone()), (config.access.clone(), config.tcp.clone()));
+        let shown_texts = TEXTS.iter().filter(|setting| setting.show(&config).is_some()).count();
+        assert_eq!(again.given.len(), SETTINGS.len() + shown_texts);
         assert_eq!(again.policies.len(), 2);
         assert_eq!(format!("{:?}", again.policies), format!("{:?}", config.policies));
         for setting in SETTINGS {

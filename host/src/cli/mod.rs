@@ -57,6 +57,7 @@ pub fn run() -> ExitCode {
         Command::Events(arguments) => daemon::events(&arguments, &printer),
         Command::Network(arguments) => daemon::network(&arguments, &printer),
         Command::Webhook(arguments) => daemon::webhook(&arguments, &printer),
+        Command::Token(arguments) => daemon::token(&arguments, &printer),
         Command::Completions { shell } => {
             printer.verbatim(&completions(shell));
             Ok(ExitCode::Success)

@@ -1,9 +1,9 @@
 //! What can go wrong between a client and its daemon.
 
 use std::fmt::Write as _;
-use std::path::PathBuf;
 use std::time::Duration;
 
+use super::endpoint::{Endpoint, EndpointError};
 use crate::api::wire::Problem;
 
 /// Why a call failed.
@@ -12,19 +12,24 @@ pub enum ClientError {
     /// The HTTP client could not be made.
     #[error("failed to set up the HTTP client: {0}")]
     Setup(String),
+    /// The daemon cannot be asked over TCP with what was given.
+    #[error(transparent)]
+    Endpoint(#[from] EndpointError),
     /// Nobody listens, or not for this user. Nothing was sent.
-    #[error("cannot reach the daemon on {}: {reason}; start it with `backhaul serve`, or name its socket", socket.display())]
+    #[error("cannot reach the daemon on {daemon}: {reason}; start it with `backhaul serve`, or name its socket or URL")]
     CannotConnect {
         /// Where it was looked for.
-        socket: PathBuf,
+        daemon: Endpoint,
         /// What the system said.
         reason: String,
     },
     /// The connection broke under a call that may have been carried out or not.
-    #[error("the connection to the daemon on {} broke during {operation}: {reason}; look at the job before you repeat it", socket.display())]
+    #[error(
+        "the connection to the daemon on {daemon} broke during {operation}: {reason}; look at the job before you repeat it"
+    )]
     Broken {
-        /// The daemon's socket.
-        socket: PathBuf,
+        /// Where the daemon is.
+        daemon: Endpoint,
         /// Method and path.
         operation: String,
         /// What broke it.
@@ -116,7 +121,10 @@ mod tests {
 
     #[test]
     fn who_cannot_be_reached_is_named_with_what_to_do() {
-        let error = ClientError::CannotConnect { socket: "/run/b.sock".into(), reason: "no such file".into() };
+        let error = ClientError::CannotConnect {
+            daemon: Endpoint::Socket("/run/b.sock".into()),
+            reason: "no such file".into(),
+        };
         assert!(error.to_string().contains("/run/b.sock") && error.to_string().contains("`backhaul serve`"));
     }
 }

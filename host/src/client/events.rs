@@ -183,7 +183,7 @@ impl EventStream {
 
     fn broken(&self, reason: impl fmt::Display) -> ClientError {
         ClientError::Broken {
-            socket: self.transport.socket().to_owned(),
+            daemon: self.transport.endpoint().clone(),
             operation: "GET /v1/events".to_owned(),
             reason: reason.to_string(),
         }

@@ -197,6 +197,11 @@ impl Client {
         self.transport.send(Request::post(path(job, "/resume")).repeat(Repeat::Allowed)).await?.json()
     }
 
+    /// Lets the job belong to whoever asks, without its request headers. For administrators.
+    pub async fn take_ownership(&self, job: JobId) -> Result<JobView, ClientError> {
+        self.transport.send(Request::post(path(job, "/take-ownership")).repeat(Repeat::Allowed)).await?.json()
+    }
+
     /// Deletes what was fetched, and ends the job.
     pub async fn cancel(&self, job: JobId) -> Result<JobView, ClientError> {
         self.transport.send(Request::post(path(job, "/cancel")).timeout(ENDING_TIMEOUT)).await?.json()

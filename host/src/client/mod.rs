@@ -33,6 +33,7 @@
 //! The daemon keeps all state: a client that is killed loses nothing but the [`EventStream`] position, which is the number of
 //! the last event that it dealt with.
 
+mod endpoint;
 mod error;
 mod events;
 mod host;
@@ -42,13 +43,15 @@ mod socket;
 mod sse;
 #[cfg(test)]
 mod tests;
+mod tokens;
 mod transport;
 mod waiting;
 mod webhooks;
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
+pub use self::endpoint::{Endpoint, EndpointError, TOKEN_FILE_VARIABLE, Token};
 pub use self::error::ClientError;
 pub use self::events::{EventFilter, EventStart, EventStream, StreamItem};
 pub(crate) use self::jobs::priority_name;
@@ -73,9 +76,17 @@ impl Client {
         Ok(Self { transport: Arc::new(Transport::unix(socket.into())?) })
     }
 
-    /// The daemon's socket.
+    /// A client of the daemon that serves under this URL (`https://host:7447`), for whoever has the token. Nothing is connected yet.
+    ///
+    /// # Errors
+    /// [`ClientError::Endpoint`] if the token must not be sent there, [`ClientError::Setup`] if the HTTP client cannot be made.
+    pub fn remote(url: &str, token: &Token) -> Result<Self, ClientError> {
+        Ok(Self { transport: Arc::new(Transport::remote(&endpoint::url(url)?, token)?) })
+    }
+
+    /// Where the daemon is.
     #[must_use]
-    pub fn socket(&self) -> &Path {
-        self.transport.socket()
+    pub fn endpoint(&self) -> &Endpoint {
+        self.transport.endpoint()
     }
 }

@@ -1,21 +1,23 @@
-//! Sends requests over the unix socket, repeats those that may be, and sorts what comes back.
+//! Sends requests over the unix socket or TCP, repeats those that may be, and sorts what comes back.
 
 use std::error::Error;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use http::StatusCode;
-use http::header::{ACCEPT, CONTENT_TYPE, HeaderMap, HeaderValue};
+use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue};
 use reqwest::redirect;
 use tokio::time::{sleep, timeout};
+use url::Url;
 
 use super::ClientError;
+use super::endpoint::{Endpoint, Token};
 use super::request::{Answer, Repeat, Request};
 use crate::api::wire::Problem;
 
 /// A name is needed for the Host field; the socket decides who answers.
-const AUTHORITY: &str = "http://localhost";
+const LOCAL: &str = "http://localhost";
 
 /// Connecting to a local socket takes microseconds; a daemon whose queue stays full for so long is in trouble.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -30,10 +32,12 @@ const BODY_BYTES_MAX: usize = 64 << 20;
 /// it needs to start again.
 const REPEATS_MS: [u64; 7] = [20, 100, 300, 1000, 2000, 3000, 4000];
 
-/// The HTTP clients of one socket.
+/// The HTTP clients of one daemon.
 #[derive(Debug)]
 pub(super) struct Transport {
-    socket: PathBuf,
+    endpoint: Endpoint,
+    /// What stands before the path.
+    base: String,
     calls: reqwest::Client,
     /// With a limit of silence instead of one for the whole.
     streams: reqwest::Client,
@@ -41,27 +45,26 @@ pub(super) struct Transport {
 
 impl Transport {
     pub(super) fn unix(socket: PathBuf) -> Result<Self, ClientError> {
-        // Fails if a provider was installed before, by whoever embeds this library: theirs is used then.
-        let _ = rustls::crypto::ring::default_provider().install_default();
-        let builder = || {
-            reqwest::Client::builder()
-                .user_agent(concat!("backhaul/", env!("CARGO_PKG_VERSION")))
-                .redirect(redirect::Policy::none())
-                .no_proxy()
-                .http1_only()
-                // Certificates play no part on a local socket; reading the system's would take longer than the call.
-                .tls_certs_only([])
-                .connect_timeout(CONNECT_TIMEOUT)
-                .unix_socket(socket.clone())
-        };
+        // Certificates play no part on a local socket; reading the system's would take longer than the call.
+        let builder = || common().tls_certs_only([]).unix_socket(socket.clone());
+        Self::of(Endpoint::Socket(socket.clone()), LOCAL.to_owned(), builder)
+    }
+
+    pub(super) fn remote(url: &Url, token: &Token) -> Result<Self, ClientError> {
+        let fields = HeaderMap::from_iter([(AUTHORIZATION, token.value().clone())]);
+        let base = url.origin().ascii_serialization();
+        Self::of(Endpoint::Url(base.clone()), base, || common().default_headers(fields.clone()))
+    }
+
+    fn of(endpoint: Endpoint, base: String, builder: impl Fn() -> reqwest::ClientBuilder) -> Result<Self, ClientError> {
         let setup = |error: reqwest::Error| ClientError::Setup(causes(&error));
         let calls = builder().build().map_err(setup)?;
         let streams = builder().read_timeout(STREAM_SILENCE_MAX).build().map_err(setup)?;
-        Ok(Self { socket, calls, streams })
+        Ok(Self { endpoint, base, calls, streams })
     }
 
-    pub(super) fn socket(&self) -> &Path {
-        &self.socket
+    pub(super) const fn endpoint(&self) -> &Endpoint {
+        &self.endpoint
     }
 
     /// Sends a request, and again while its connection breaks, if it may be repeated.
@@ -125,7 +128,7 @@ impl Transport {
         if body.is_some() {
             all.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
         }
-        let built = http.request(method.clone(), format!("{AUTHORITY}{path}")).query(query).headers(all);
+        let built = http.request(method.clone(), format!("{}{path}", self.base)).query(query).headers(all);
         match body {
             Some(body) => built.body(body.clone()),
             None => built,
@@ -133,13 +136,25 @@ impl Transport {
     }
 
     fn failed(&self, operation: &str, error: &reqwest::Error) -> ClientError {
-        let (socket, reason) = (self.socket.clone(), reason(error));
+        let (daemon, reason) = (self.endpoint.clone(), reason(error));
         if error.is_connect() {
-            ClientError::CannotConnect { socket, reason }
+            ClientError::CannotConnect { daemon, reason }
         } else {
-            ClientError::Broken { socket, operation: operation.to_owned(), reason }
+            ClientError::Broken { daemon, operation: operation.to_owned(), reason }
         }
     }
+}
+
+/// What holds for every daemon.
+fn common() -> reqwest::ClientBuilder {
+    // Fails if a provider was installed before, by whoever embeds this library: theirs is used then.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    reqwest::Client::builder()
+        .user_agent(concat!("backhaul/", env!("CARGO_PKG_VERSION")))
+        .redirect(redirect::Policy::none())
+        .no_proxy()
+        .http1_only()
+        .connect_timeout(CONNECT_TIMEOUT)
 }
 
 /// Whether the daemon went away in the middle, and the request does no harm if it was carried out all the same.
@@ -208,9 +223,9 @@ mod tests {
 
     #[test]
     fn a_request_in_doubt_stays_so_while_nobody_listens() {
-        let socket = PathBuf::from("/s");
-        let broken = || Err(ClientError::Broken { socket: socket.clone(), operation: "x".into(), reason: "y".into() });
-        let nobody = || Err(ClientError::CannotConnect { socket: socket.clone(), reason: "z".into() });
+        let daemon = Endpoint::Socket("/s".into());
+        let broken = || Err(ClientError::Broken { daemon: daemon.clone(), operation: "x".into(), reason: "y".into() });
+        let nobody = || Err(ClientError::CannotConnect { daemon: daemon.clone(), reason: "z".into() });
         let late = || Err(ClientError::Timeout { operation: "x".into(), limit: Duration::ZERO });
         assert!(matches!(outcome(broken(), nobody()), Err(ClientError::Broken { .. })));
         assert!(matches!(outcome(broken(), late()), Err(ClientError::Timeout { .. })));

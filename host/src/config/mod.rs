@@ -1,6 +1,6 @@
 //! The configuration of the daemon: a TOML file, checked whole before anything starts.
 //!
-//! One table ([`SETTINGS`]) describes every setting: its key, unit, default, limits and reason. Parsing, refusals and `config show` all come
+//! Two tables ([`SETTINGS`] and, for texts, [`TEXTS`]) describe every setting: its key, unit, default, limits and reason. Parsing, refusals and `config show` all come
 //! from it, so that a setting cannot exist without its description.
 
 mod error;
@@ -9,13 +9,16 @@ mod policies;
 mod preset;
 mod quantity;
 mod setting;
+mod subjects;
 mod table;
+mod texts;
 mod zone;
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-use crate::api::ApiSettings;
+use crate::access::AccessConfig;
+use crate::api::{ApiSettings, TcpConfig};
 use crate::host::{PolicyToLoad, RetentionConfig};
 use crate::notify::WebhookSettings;
 use crate::policy::PolicyConfig;
@@ -27,6 +30,7 @@ pub(crate) use policies::table as policy_table;
 pub use preset::LimitsPreset;
 pub use setting::Setting;
 pub use table::SETTINGS;
+pub use texts::{Form, TEXTS, TextSetting};
 
 /// Bytes of a configuration file. Beyond this it is some other file.
 const FILE_BYTES_MAX: u64 = 1 << 20;
@@ -59,6 +63,10 @@ pub struct Config {
     pub settings: Settings,
     /// `[[policies]]`, in order.
     pub policies: Vec<PolicyToLoad>,
+    /// `[access]`, `[egress]` and `[[subjects]]`.
+    pub access: AccessConfig,
+    /// The texts of `[api]`: where it is offered over TCP.
+    pub tcp: TcpConfig,
     /// The settings that the file names, for example `scheduler.time_slice`.
     pub given: BTreeSet<String>,
 }

@@ -6,12 +6,16 @@ use toml::{Table, Value};
 
 use super::Config;
 use super::error::{ConfigError, WrongKey};
-use super::policies;
 use super::preset::apply_preset;
 use super::table::SETTINGS;
+use super::texts::TEXTS;
+use super::{policies, subjects};
+use crate::access::Mode;
 
 /// The section of the policies, which is a list.
 const POLICIES: &str = "policies";
+/// The section of the subjects, which is one as well.
+const SUBJECTS: &str = "subjects";
 
 /// What is wrong so far.
 #[derive(Debug, Default)]
@@ -55,8 +59,10 @@ pub(super) fn parse(text: &str, path: &Path) -> Result<Config, ConfigError> {
         if name == POLICIES {
             let directory = path.parent().unwrap_or(Path::new(""));
             config.policies = policies::read(value, directory, &mut wrong);
+        } else if name == SUBJECTS {
+            config.access.subjects = subjects::read(value, &mut wrong);
         } else if !sections().any(|section| section == name) {
-            wrong.unknown("", name, sections().chain([POLICIES]));
+            wrong.unknown("", name, sections().chain([POLICIES, SUBJECTS]));
         } else if let Value::Table(section) = value {
             for (key, value) in section {
                 set(&mut config, name, key, value, &mut wrong);
@@ -72,16 +78,27 @@ pub(super) fn parse(text: &str, path: &Path) -> Result<Config, ConfigError> {
 
 fn sections() -> impl Iterator<Item = &'static str> + Clone {
     let mut last = "";
+    let texts = TEXTS.iter().map(|setting| setting.section);
     SETTINGS
         .iter()
         .map(|setting| setting.section)
+        .chain(texts)
         .filter(move |section| std::mem::replace(&mut last, section) != *section)
 }
 
 fn set(config: &mut Config, section: &str, key: &str, value: &Value, wrong: &mut Wrong) {
     let in_section = SETTINGS.iter().filter(|setting| setting.section == section);
+    let texts = TEXTS.iter().filter(|setting| setting.section == section);
+    if let Some(text) = texts.clone().find(|setting| setting.key == key) {
+        let directory = config.file.as_deref().and_then(Path::parent).unwrap_or(Path::new("")).to_owned();
+        match text.read(config, value, &directory) {
+            Ok(()) => drop(config.given.insert(text.name())),
+            Err(problem) => wrong.add(text.name(), problem),
+        }
+        return;
+    }
     let Some(setting) = in_section.clone().find(|setting| setting.key == key) else {
-        return wrong.unknown(section, key, in_section.map(|setting| setting.key));
+        return wrong.unknown(section, key, in_section.map(|setting| setting.key).chain(texts.map(|text| text.key)));
     };
     match setting.take(value, &mut config.settings) {
         Ok(()) => drop(config.given.insert(setting.name())),
@@ -97,6 +114,12 @@ fn check_together(config: &Config, wrong: &mut Wrong) {
             "api.heartbeat",
             "must be shorter than api.idle_timeout: streams on which nothing happens would be ended",
         );
+    }
+    if config.access.mode == Mode::Multi && config.access.socket_group.is_none() {
+        wrong.add("access.socket_group", "is missing: several users need a group whose members may connect");
+    }
+    if config.tcp.tls_certificate.is_some() != config.tcp.tls_key.is_some() {
+        wrong.add("api.tls_certificate", "and api.tls_key belong together: set both, or none");
     }
 }
 

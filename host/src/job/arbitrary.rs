@@ -340,6 +340,7 @@ pub(crate) fn event_kind() -> impl Strategy<Value = EventKind> {
     let decision = || text().prop_map(DecisionId);
     let ends = prop_oneof![
         Just(EventKind::JobCreated),
+        (text(), text()).prop_map(|(from, to)| EventKind::OwnershipTaken { from, to }),
         vec(text(), 0..3).prop_map(|fields| EventKind::JobModified { fields }),
         (state(), state()).prop_map(|(from, to)| EventKind::StateChanged { from, to }),
         Just(EventKind::JobTransferred),

@@ -107,6 +107,8 @@ pub enum ErrorCode {
     RemoteFileChanged,
     /// BG_E_ERROR_INFORMATION_UNAVAILABLE.
     ErrorInformationUnavailable,
+    /// BG_E_NEW_OWNER_NO_FILE_ACCESS.
+    NewOwnerNoFileAccess,
     /// BG_E_STRING_TOO_LONG.
     StringTooLong,
     /// BG_E_FILE_NOT_FOUND: the job has no such file.
@@ -186,6 +188,7 @@ impl ErrorCode {
             Self::BlockedByCostTransferPolicy => 0x8020_0059,
             Self::RemoteFileChanged => 0x8020_0073,
             Self::ErrorInformationUnavailable => 0x8020_000F,
+            Self::NewOwnerNoFileAccess => 0x8020_0016,
             Self::StringTooLong => 0x8020_0021,
             Self::FileNotFound => 0x8020_0029,
             Self::InvalidRange => 0x8020_002B,
@@ -238,6 +241,7 @@ impl ErrorCode {
             Self::BlockedByCostTransferPolicy => "blocked_by_cost_transfer_policy",
             Self::RemoteFileChanged => "remote_file_changed",
             Self::ErrorInformationUnavailable => "error_information_unavailable",
+            Self::NewOwnerNoFileAccess => "new_owner_no_file_access",
             Self::StringTooLong => "string_too_long",
             Self::FileNotFound => "file_not_found",
             Self::InvalidRange => "invalid_range",

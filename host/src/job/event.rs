@@ -23,6 +23,13 @@ pub struct Event {
 pub enum EventKind {
     /// The job was created.
     JobCreated,
+    /// An administrator took the job: what its former owner had given it to work with (headers, hooks) is gone.
+    OwnershipTaken {
+        /// The former owner.
+        from: String,
+        /// The new one.
+        to: String,
+    },
     /// Files were added, or properties changed.
     JobModified {
         /// What changed, in the API's spelling.
@@ -131,8 +138,9 @@ pub enum EventKind {
 
 impl EventKind {
     /// The names of all kinds, as they stand in JSON.
-    pub const NAMES: [&str; 16] = [
+    pub const NAMES: [&str; 17] = [
         "job_created",
+        "ownership_taken",
         "job_modified",
         "state_changed",
         "file_transferred",
@@ -155,6 +163,7 @@ impl EventKind {
     pub const fn name(&self) -> &'static str {
         match self {
             Self::JobCreated => "job_created",
+            Self::OwnershipTaken { .. } => "ownership_taken",
             Self::JobModified { .. } => "job_modified",
             Self::StateChanged { .. } => "state_changed",
             Self::FileTransferred { .. } => "file_transferred",

@@ -11,6 +11,8 @@ pub struct JobFilter {
     pub labels: Vec<(String, String)>,
     /// Those of this level.
     pub priority: Option<Priority>,
+    /// Those of this owner.
+    pub owner: Option<String>,
 }
 
 impl JobFilter {
@@ -19,6 +21,7 @@ impl JobFilter {
     pub fn matches(&self, state: JobState, record: &JobRecord) -> bool {
         (self.states.is_empty() || self.states.contains(&state))
             && self.priority.is_none_or(|priority| priority == record.properties.priority)
+            && is_owned(record, self.owner.as_deref())
             && has_labels(&record.labels, &self.labels)
     }
 }
@@ -32,19 +35,34 @@ pub struct EventFilter {
     pub kinds: Vec<String>,
     /// Those of jobs that have each of these labels. Events of the host have none.
     pub labels: Vec<(String, String)>,
+    /// Those of jobs of this owner. Events of the host are nobody's.
+    pub owner: Option<String>,
 }
 
 impl EventFilter {
-    /// Whether an event is shown. `labels_of` gives the labels of its job, if the job is still known; it is asked last.
-    pub fn matches(&self, event: &Event, labels_of: impl FnOnce(JobId) -> Option<Vec<(String, String)>>) -> bool {
+    /// Whether an event is shown. `job_of` gives its job as it is now, if it is still known; it is asked last.
+    pub fn matches<'a>(&self, event: &Event, job_of: impl FnOnce(JobId) -> Option<&'a JobRecord>) -> bool {
         if self.job.is_some_and(|job| event.job != Some(job)) {
             return false;
         }
         if !self.kinds.is_empty() && !self.kinds.iter().any(|kind| kind == event.kind.name()) {
             return false;
         }
-        self.labels.is_empty() || event.job.and_then(labels_of).is_some_and(|labels| has_labels(&labels, &self.labels))
+        if self.labels.is_empty() && self.owner.is_none() {
+            return true;
+        }
+        event.job.and_then(job_of).is_some_and(|job| self.shows(job))
     }
+
+    /// Whether events of a job are shown, whatever their kind.
+    #[must_use]
+    pub fn shows(&self, job: &JobRecord) -> bool {
+        is_owned(job, self.owner.as_deref()) && has_labels(&job.labels, &self.labels)
+    }
+}
+
+fn is_owned(job: &JobRecord, wanted: Option<&str>) -> bool {
+    wanted.is_none_or(|owner| job.owner == owner)
 }
 
 fn has_labels(labels: &[(String, String)], wanted: &[(String, String)]) -> bool {
@@ -70,9 +88,12 @@ mod tests {
                 states: vec![reported],
                 labels: record.labels.clone(),
                 priority: Some(record.properties.priority),
+                owner: Some(record.owner.clone()),
             };
             prop_assert!(own.matches(reported, &record));
             let other = JobFilter { labels: vec![label("none has it")], ..JobFilter::default() };
+            prop_assert!(!other.matches(reported, &record));
+            let other = JobFilter { owner: Some(format!("{}x", record.owner)), ..JobFilter::default() };
             prop_assert!(!other.matches(reported, &record));
             let states = JobState::ALL.into_iter().filter(|state| *state != reported).collect();
             let other = JobFilter { states, ..JobFilter::default() };
@@ -80,7 +101,7 @@ mod tests {
         }
 
         #[test]
-        fn an_event_matches_by_job_kind_and_labels_of_its_job(event in event()) {
+        fn an_event_matches_by_job_kind_labels_and_owner_of_its_job(event in event().boxed(), record in job_record().boxed()) {
             let nobody = |_| None;
             prop_assert!(EventFilter::default().matches(&event, nobody));
             let by_kind = EventFilter { kinds: vec![event.kind.name().to_owned()], ..EventFilter::default() };
@@ -89,8 +110,15 @@ mod tests {
             prop_assert!(by_job.matches(&event, nobody));
             let by_label = EventFilter { labels: vec![label("a")], ..EventFilter::default() };
             prop_assert!(!by_label.matches(&event, nobody));
-            prop_assert!(!by_label.matches(&event, |_| Some(vec![label("b")])));
-            prop_assert_eq!(by_label.matches(&event, |_| Some(vec![label("b"), label("a")])), event.job.is_some());
+            let labelled = |labels: Vec<_>| JobRecord { labels, ..record.clone() };
+            let (one, both) = (labelled(vec![label("b")]), labelled(vec![label("b"), label("a")]));
+            prop_assert!(!by_label.matches(&event, |_| Some(&one)));
+            prop_assert_eq!(by_label.matches(&event, |_| Some(&both)), event.job.is_some());
+            let own = EventFilter { owner: Some(record.owner.clone()), ..EventFilter::default() };
+            prop_assert_eq!(own.matches(&event, |_| Some(&record)), event.job.is_some());
+            prop_assert!(!own.matches(&event, nobody));
+            let other = EventFilter { owner: Some(format!("{}x", record.owner)), ..EventFilter::default() };
+            prop_assert!(!other.matches(&event, |_| Some(&record)));
         }
 
         #[test]

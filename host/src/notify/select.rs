@@ -56,6 +56,7 @@ const fn gate(kind: &EventKind) -> Gate {
         EventKind::StateChanged { to: JobState::Error | JobState::Transferred, .. } => Gate::Shut,
         EventKind::StateChanged { .. } | EventKind::JobModified { .. } => Gate::Modification,
         EventKind::JobCreated
+        | EventKind::OwnershipTaken { .. }
         | EventKind::FileRestarted { .. }
         | EventKind::AttemptFailed { .. }
         | EventKind::Recovered { .. }

@@ -6,7 +6,7 @@
 //! The core holds the header of every job that is not final; files stay in the store. A step is to be committed as a whole before any
 //! of its effects happens. If that fails, memory is ahead of disk: the core is dropped, and a new one is loaded from the store.
 //!
-//! - `commands`, `changes`, `validation`: what clients want. `reports`: what workers tell. `conditions`: network, space, time.
+//! - `commands`, `changes`, `ownership`, `validation`: what clients want. `reports`: what workers tell. `conditions`: network, space, time.
 //! - `admission`: who gets a slot. `failure`, `recovery`: what follows a failed attempt. `ending`: complete and cancel.
 //! - `views`: the questions to policies. `waiting`: what is reported of a job that does not move.
 //! - `job`: a job as the core holds it. `board`: everything else that the core holds.
@@ -19,6 +19,7 @@ mod conditions;
 mod ending;
 mod failure;
 mod job;
+mod ownership;
 mod recovery;
 mod reports;
 #[cfg(test)]

@@ -145,6 +145,14 @@ pub enum Command {
         /// What they shall begin with. Secret as well.
         to: String,
     },
+    /// Let the job belong to somebody else, without what its former owner had given it to work with. Legal in every state that is not
+    /// final. Whether the new owner may write its files, the caller has looked up; the transfer engine sees to it whenever it opens one.
+    TakeOwnership {
+        /// Which job.
+        job: JobId,
+        /// Its new owner.
+        owner: String,
+    },
     /// Other request headers for the job, in place of all that it has. In force from the next attempt.
     SetHeaders {
         /// Which job.

@@ -1,6 +1,7 @@
 //! What the core answers: questions for the policies, writes for the store, and what to do once they are committed.
 
 use super::input::{CommandError, FileProgress, Redirection, Reply, RequestId};
+use crate::access::{TokenName, TokenRecord};
 use crate::job::{
     AttemptNumber, DecisionId, Event, FileIndex, FileResponse, FileSpec, FileVerdict, IdempotencyKey, Integrity, JobId,
     JobRecord, Origin, PolicyName, Redirects, RequestHeaders, SafeUrl,
@@ -96,6 +97,12 @@ pub enum Write {
         /// The key.
         key: IdempotencyKey,
     },
+    /// No repeated request finds the job any more: it belongs to another owner now.
+    ForgetKeys(JobId),
+    /// A token of the API. What stands for it is not in there.
+    InsertToken(TokenRecord),
+    /// A token is taken back.
+    RemoveToken(TokenName),
     /// What an operator says of the network, until it is taken back.
     NetworkOverride(Option<Network>),
     /// The last head that an origin answered with for a file.
@@ -251,6 +258,8 @@ pub struct Assignment {
     pub job: JobId,
     /// Which run.
     pub attempt: AttemptNumber,
+    /// Whose job it is: where its files may lie and what it may connect to.
+    pub owner: String,
     /// The origin whose connections it holds: it need not ask for them.
     pub origin: Option<Origin>,
     /// Files at once: the job's `parallel_files`, less where the origin's cap on connections leaves less.

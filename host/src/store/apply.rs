@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use rusqlite::Connection;
 
 use super::error::{Problem, Result};
-use super::rows::{decision, event, file, header, idempotency, job, memo, meta, response};
+use super::rows::{decision, event, file, header, idempotency, job, memo, meta, response, token};
 use super::{Batch, Replaced, change};
 use crate::job::{Event, FileIndex, FileRecord, FileSpec, JobId, RequestHeaders, SafeUrl};
 use crate::scheduler::{FileChange, Replacement, Write};
@@ -65,6 +65,9 @@ pub(super) fn batch(connection: &Connection, batch: &Batch) -> Result<Applied> {
                 }
             }
             Write::RememberKey { job, owner, key } => idempotency::insert(connection, *job, owner, key)?,
+            Write::ForgetKeys(job) => idempotency::forget(connection, *job)?,
+            Write::InsertToken(record) => token::insert(connection, record)?,
+            Write::RemoveToken(name) => token::remove(connection, name)?,
             Write::NetworkOverride(network) => meta::set_network_override(connection, network.as_ref())?,
             Write::ReplaceHeaders { job, headers } => replace_headers(connection, *job, headers)?,
             Write::MarkPublished(job) => file::mark_published(connection, *job)?,

@@ -10,7 +10,8 @@ use super::connection::{self, Access};
 use super::error::{Problem, Result, StoreError};
 use super::lock::StoreLock;
 use super::rows::file::Stage;
-use super::rows::{decision, event, file, header, idempotency, job, memo, meta, response};
+use super::rows::{decision, event, file, header, idempotency, job, memo, meta, response, token};
+use crate::access::TokenRecord;
 use crate::job::{
     Event, EventFilter, FileIndex, FileRecord, FileResponse, JobFilter, JobId, JobRecord, PolicyName, RequestHeaders,
     Sha256, StoreId,
@@ -182,7 +183,7 @@ impl Reader {
         self.read(|connection| {
             let wanted = usize::try_from(limit).unwrap_or(usize::MAX);
             let looked_at_max = u32::try_from(LOOKED_AT_MAX.max(wanted)).unwrap_or(u32::MAX);
-            let (mut page, mut labels) = (FilteredEvents { events: Vec::new(), last_number: after }, HashMap::new());
+            let (mut page, mut jobs) = (FilteredEvents { events: Vec::new(), last_number: after }, HashMap::new());
             let mut left = looked_at_max;
             while left > 0 && page.events.len() < wanted {
                 // Most filters match most of what is looked at, or next to nothing.
@@ -192,8 +193,8 @@ impl Reader {
                 for (number, event) in found {
                     page.last_number = number;
                     let shown = filter.matches(&event, |job| {
-                        let known = labels.entry(job).or_insert_with(|| job::get(connection, job).ok().flatten());
-                        known.as_ref().map(|job: &JobRecord| job.labels.clone())
+                        let known = jobs.entry(job).or_insert_with(|| job::get(connection, job).ok().flatten());
+                        known.as_ref()
                     });
                     if shown {
                         page.events.push((number, event));
@@ -282,6 +283,11 @@ impl Reader {
     /// The job that was created by a key of its owner, and the digest of the request that it came with.
     pub fn job_of_key(&self, owner: &str, key: &str) -> std::result::Result<Option<(JobId, Sha256)>, StoreError> {
         self.read(|connection| idempotency::get(connection, owner, key))
+    }
+
+    /// The tokens of the API, by name.
+    pub fn tokens(&self) -> std::result::Result<Vec<TokenRecord>, StoreError> {
+        self.read(token::all)
     }
 
     /// What an operator said of the network, until it is taken back.

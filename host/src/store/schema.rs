@@ -4,7 +4,7 @@
 //! |---|---|---|
 //! | 1 | 0.1.0 | jobs, headers, files, journal, decisions, memos |
 //! | 2 | 0.2.0 | idempotency keys; what is being removed; final jobs by id and age; the override of the network in `meta` |
-//! | 3 | 0.3.0 | the other properties of BITS; ranges and validation of files; heads of responses; webhooks |
+//! | 3 | 0.3.0 | the other properties of BITS; ranges and validation of files; heads of responses; webhooks; tokens |
 
 use rusqlite_migration::{M, Migrations};
 

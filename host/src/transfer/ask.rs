@@ -32,7 +32,7 @@ impl FileTask {
             downgrade: if run.terms.redirects_to_http { Downgrade::Allowed } else { Downgrade::Refused },
         };
         let answered = tokio::select! {
-            answered = fetch(&run.context.client, &request) => answered,
+            answered = fetch(run.client(), &request) => answered,
             () = halted(&mut self.directive) => return Err(Interruption::Halted),
         };
         let answer = match answered {

@@ -4,6 +4,7 @@
 //! direct. (A proxy setting will be a property of the job, as it is in BITS.)
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use base64::Engine as _;
@@ -14,8 +15,9 @@ use reqwest::{Response, redirect};
 use tokio::time::timeout;
 
 use super::error::{FileError, TransferError};
-use super::net_error::{ResolveError, classify};
+use super::net_error::{DeniedAddress, ResolveError, classify};
 use super::settings::TransferSettings;
+use crate::access::EgressRules;
 use crate::job::{Phase, RequestHeaders, ResponseHeaders, SafeUrl};
 
 /// Header fields of a response; also hyper's own default.
@@ -107,22 +109,25 @@ pub(crate) fn shown_headers(headers: &HeaderMap) -> ResponseHeaders {
 pub(crate) struct Client {
     http: reqwest::Client,
     first_byte_timeout: Duration,
+    egress: Arc<EgressRules>,
 }
 
 impl Client {
-    pub(crate) fn new(settings: &TransferSettings) -> Result<Self, TransferError> {
+    /// A client for jobs for which these rules hold. It has connections of its own: one that was made for others is never used.
+    pub(crate) fn new(settings: &TransferSettings, egress: EgressRules) -> Result<Self, TransferError> {
+        let egress = Arc::new(egress);
         // Fails if a provider was installed before, by whoever embeds this library: theirs is used then.
         let _ = rustls::crypto::ring::default_provider().install_default();
-        let built = Self::builder(settings).build().or_else(|error| {
+        let built = Self::builder(settings, &egress).build().or_else(|error| {
             // A machine without certificates can fetch over http all the same; over https it finds nobody to trust.
             tracing::warn!(%error, "no certificates of the system can be used: every https origin will be refused");
-            Self::builder(settings).tls_certs_only([]).build()
+            Self::builder(settings, &egress).tls_certs_only([]).build()
         });
         let http = built.map_err(TransferError::Client)?;
-        Ok(Self { http, first_byte_timeout: settings.first_byte_timeout })
+        Ok(Self { http, first_byte_timeout: settings.first_byte_timeout, egress })
     }
 
-    fn builder(settings: &TransferSettings) -> reqwest::ClientBuilder {
+    fn builder(settings: &TransferSettings, egress: &Arc<EgressRules>) -> reqwest::ClientBuilder {
         reqwest::Client::builder()
             .user_agent(concat!("backhaul/", env!("CARGO_PKG_VERSION")))
             .redirect(redirect::Policy::none())
@@ -130,7 +135,7 @@ impl Client {
             .no_proxy()
             .http1_only()
             .http1_max_headers(HEADERS_MAX)
-            .dns_resolver(Resolver)
+            .dns_resolver(Resolver(Arc::clone(egress)))
             .connect_timeout(settings.connect_timeout)
             .tcp_nodelay(true)
             .tcp_keepalive(Duration::from_secs(30))
@@ -140,6 +145,10 @@ impl Client {
 
     /// Sends one GET and waits for the head of its answer.
     pub(crate) async fn get(&self, url: &SafeUrl, headers: HeaderMap) -> Result<Response, FileError> {
+        // The resolver is not asked for hosts that are addresses already.
+        if !self.egress.permits_host(url.expose().host()) {
+            return Err(FileError::EgressDenied { host: url.expose().host_str().unwrap_or_default().to_owned() });
+        }
         let request = self.http.get(url.expose().clone()).headers(headers);
         let answer = timeout(self.first_byte_timeout, request.send()).await;
         let silent = || FileError::Silent { phase: Phase::Response, seconds: self.first_byte_timeout.as_secs() };
@@ -153,18 +162,25 @@ impl Client {
 }
 
 /// The system's resolver, with errors that can be told from those of connecting. It blocks a thread of the blocking pool, not the runtime.
+///
+/// Addresses that may not be connected to are left out here: what is connected to is what this returns, whatever the name leads to later.
 #[derive(Debug)]
-struct Resolver;
+struct Resolver(Arc<EgressRules>);
 
 impl Resolve for Resolver {
     fn resolve(&self, name: Name) -> Resolving {
+        let egress = Arc::clone(&self.0);
         Box::pin(async move {
             let found = tokio::net::lookup_host((name.as_str(), 0)).await;
             let addresses: Vec<SocketAddr> = found.map_err(|error| ResolveError(error.to_string()))?.collect();
             if addresses.is_empty() {
                 return Err(ResolveError("the name has no address".to_owned()).into());
             }
-            let addresses: Addrs = Box::new(addresses.into_iter());
+            let permitted: Vec<_> = addresses.into_iter().filter(|address| egress.permits(address.ip())).collect();
+            if permitted.is_empty() {
+                return Err(DeniedAddress(name.as_str().to_owned()).into());
+            }
+            let addresses: Addrs = Box::new(permitted.into_iter());
             Ok(addresses)
         })
     }

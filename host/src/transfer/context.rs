@@ -15,6 +15,7 @@ use super::progress::ProgressCell;
 use super::rate_limit::RateLimit;
 use super::settings::TransferSettings;
 use super::space::SpaceLooks;
+use crate::access::{EgressClass, Tenant, Tenants};
 use crate::job::{AttemptNumber, FileRecord, JobId, Origin, StoreId, part_file_name};
 use crate::scheduler::{Assignment, Overwrite, Report, StopReason, Terms};
 use crate::store::Reader;
@@ -22,7 +23,9 @@ use crate::store::Reader;
 /// What all transfers of a host share.
 #[derive(Debug)]
 pub struct TransferContext {
-    pub(crate) client: Client,
+    /// One for each class of owners: connections are not shared between them.
+    clients: [Client; 2],
+    pub(super) tenants: Arc<Tenants>,
     pub(crate) settings: TransferSettings,
     pub(crate) store: StoreId,
     pub(crate) files: Files,
@@ -32,14 +35,30 @@ pub struct TransferContext {
 }
 
 impl TransferContext {
-    /// Sets up the HTTP client. The reader holds the store's lock as long as this lives.
+    /// As [`TransferContext::of`], for jobs of one user, who may do everything.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn new(settings: TransferSettings, reader: Reader) -> Result<Self, TransferError> {
+        Self::of(settings, reader, Arc::default())
+    }
+
+    /// Sets up the HTTP clients. The reader holds the store's lock as long as this lives.
     ///
     /// # Errors
     /// The client could not be set up, for example because the system's certificates cannot be read.
-    pub fn new(settings: TransferSettings, reader: Reader) -> Result<Self, TransferError> {
-        let client = Client::new(&settings)?;
+    pub fn of(settings: TransferSettings, reader: Reader, tenants: Arc<Tenants>) -> Result<Self, TransferError> {
+        let client = |class| Client::new(&settings, tenants.egress(class));
+        let clients = [client(EgressClass::Users)?, client(EgressClass::Tokens)?];
         let (store, space, file_mode) = (reader.store_id(), SpaceLooks::default(), file_mode());
-        Ok(Self { client, settings, store, files: Files::new(reader), space, file_mode })
+        Ok(Self { clients, tenants, settings, store, files: Files::new(reader), space, file_mode })
+    }
+
+    fn client_of(&self, class: EgressClass) -> &Client {
+        match class {
+            EgressClass::Users => &self.clients[0],
+            EgressClass::Tokens => &self.clients[1],
+        }
     }
 }
 
@@ -105,6 +124,8 @@ pub(crate) enum Checkpoints {
 #[derive(Debug)]
 pub(crate) struct JobRun {
     pub(crate) context: Arc<TransferContext>,
+    /// What its owner may do.
+    pub(crate) tenant: Arc<Tenant>,
     pub(crate) job: JobId,
     pub(crate) attempt: AttemptNumber,
     pub(crate) overwrite: Overwrite,
@@ -135,6 +156,7 @@ impl JobRun {
         reports: ReportSender,
     ) -> Self {
         Self {
+            tenant: context.tenants.of(&assignment.owner),
             context,
             job: assignment.job,
             attempt: assignment.attempt,
@@ -185,6 +207,11 @@ impl JobRun {
             Terms { high_performance: true, .. } => Checkpoints::WhenItStops,
             _ => Checkpoints::Regular,
         }
+    }
+
+    /// The client whose connections are for owners like its own.
+    pub(crate) fn client(&self) -> &Client {
+        self.context.client_of(self.tenant.class)
     }
 
     pub(crate) fn part_name(&self, file: &FileRecord) -> String {

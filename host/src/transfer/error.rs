@@ -63,6 +63,10 @@ pub(crate) enum FileError {
     LowSpeed { bytes_per_second: u64, seconds: u64 },
     #[error("the SHA-256 digest is {found}, not {wanted}")]
     DigestMismatch { wanted: String, found: String },
+    #[error("jobs of this owner may not connect to {host}, which is at an address that is kept from them ([egress])")]
+    EgressDenied { host: String },
+    #[error("{name:?} is not below a root of the job's owner")]
+    OutOfReach { name: String },
     #[error("{name:?} exists; remove it, or ask for overwriting")]
     LocalFileExists { name: String },
     #[error("{name:?} cannot be used as a local name: {reason}")]
@@ -112,6 +116,7 @@ impl FileError {
             Self::Closed { .. } => ErrorCode::ConnectionClosed,
             Self::Silent { .. } | Self::LowSpeed { .. } => ErrorCode::TooSlow,
             Self::DigestMismatch { .. } => ErrorCode::DigestMismatch,
+            Self::EgressDenied { .. } | Self::OutOfReach { .. } => ErrorCode::AccessDenied,
             Self::LocalFileExists { .. } => ErrorCode::LocalFileExists,
             Self::LocalNameUnusable { .. } => ErrorCode::LocalNameUnusable,
             Self::NoSpace { .. } | Self::DiskFull { .. } => ErrorCode::DiskFull,
@@ -147,6 +152,8 @@ impl FileError {
             | Self::RedirectRefused { .. }
             | Self::Tls { .. }
             | Self::DigestMismatch { .. }
+            | Self::EgressDenied { .. }
+            | Self::OutOfReach { .. }
             | Self::LocalFileExists { .. }
             | Self::LocalNameUnusable { .. }
             | Self::LocalIo { .. } => FailureClass::Fatal,
@@ -171,11 +178,13 @@ impl FileError {
             | Self::DigestMismatch { .. } => ErrorContext::RemoteFile,
             Self::NameNotResolved { .. }
             | Self::Connect { .. }
+            | Self::EgressDenied { .. }
             | Self::Closed { .. }
             | Self::Silent { .. }
             | Self::LowSpeed { .. } => ErrorContext::Transport,
             Self::Tls { .. } => ErrorContext::Certificate,
             Self::LocalFileExists { .. }
+            | Self::OutOfReach { .. }
             | Self::LocalNameUnusable { .. }
             | Self::NoSpace { .. }
             | Self::DiskFull { .. }
@@ -202,12 +211,13 @@ impl FileError {
             | Self::HeadTooLarge { .. }
             | Self::RedirectRefused { .. } => Phase::Response,
             Self::NameNotResolved { .. } => Phase::Resolve,
-            Self::Connect { .. } => Phase::Connect,
+            Self::Connect { .. } | Self::EgressDenied { .. } => Phase::Connect,
             Self::Tls { .. } => Phase::Tls,
             Self::Closed { phase, .. } | Self::Silent { phase, .. } => *phase,
             Self::LowSpeed { .. } => Phase::Body,
             Self::DigestMismatch { .. } => Phase::Verify,
             Self::LocalFileExists { .. }
+            | Self::OutOfReach { .. }
             | Self::LocalNameUnusable { .. }
             | Self::NoSpace { .. }
             | Self::DiskFull { .. }

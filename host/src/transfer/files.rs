@@ -24,6 +24,13 @@ impl Files {
         self.reader().headers(job).map_err(unreadable)
     }
 
+    /// Whose a job is, as of the last commit.
+    pub(crate) fn owner(&self, job: JobId) -> Result<String, FileError> {
+        let record = self.reader().job(job).map_err(unreadable)?;
+        let record = record.ok_or_else(|| FileError::Store { detail: format!("there is no job {job}") })?;
+        Ok(record.owner)
+    }
+
     pub(crate) fn file(&self, job: JobId, file: FileIndex) -> Result<Option<FileRecord>, FileError> {
         self.reader().file(job, file).map_err(unreadable)
     }

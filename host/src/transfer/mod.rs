@@ -52,5 +52,6 @@ pub use request_header::{HeaderError, check_all, request_header};
 pub use settings::TransferSettings;
 pub use worker::run;
 
+pub(crate) use directory::has_openat2;
 pub(crate) use request_header::parse_all;
 pub(crate) use retry_after::retry_after_ms;

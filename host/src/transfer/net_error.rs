@@ -14,10 +14,18 @@ use crate::job::Phase;
 #[error("{0}")]
 pub(crate) struct ResolveError(pub(crate) String);
 
+/// An address that the job's owner may not connect to: what our resolver says.
+#[derive(Debug, thiserror::Error)]
+#[error("all addresses of {0} are kept from this owner's jobs")]
+pub(crate) struct DeniedAddress(pub(crate) String);
+
 /// Classifies an error that came up in `phase`: [`Phase::Response`] before the head was there, [`Phase::Body`] after.
 pub(crate) fn classify(error: &reqwest::Error, phase: Phase) -> FileError {
     let mut found = Found::default();
     found.look_into(error, 0);
+    if let Some(host) = found.denied {
+        return FileError::EgressDenied { host };
+    }
     if let Some(detail) = found.resolve {
         return FileError::NameNotResolved { detail };
     }
@@ -42,6 +50,7 @@ pub(crate) fn classify(error: &reqwest::Error, phase: Phase) -> FileError {
 #[derive(Debug, Default)]
 struct Found {
     resolve: Option<String>,
+    denied: Option<String>,
     tls: Option<String>,
     too_large: bool,
     parse: bool,
@@ -59,6 +68,9 @@ impl Found {
         }
         if let Some(resolve) = error.downcast_ref::<ResolveError>() {
             self.resolve = Some(resolve.to_string());
+        }
+        if let Some(DeniedAddress(host)) = error.downcast_ref::<DeniedAddress>() {
+            self.denied = Some(host.clone());
         }
         if let Some(tls) = error.downcast_ref::<rustls::Error>() {
             self.tls = Some(tls.to_string());

@@ -56,6 +56,8 @@ impl PartFile {
             other => other,
         };
         let fd = opened.map_err(|errno| FileError::local("create", &directory.show(name), &errno.into()))?;
+        // Before a byte is in it: its owner's quota counts them.
+        directory.give(&fd).map_err(|errno| FileError::local("give away", &directory.show(name), &errno.into()))?;
         Self::from_fd(fd, directory, name)
     }
 
@@ -77,9 +79,12 @@ impl PartFile {
         };
         let part = Self::from_fd(fd, directory, name)?;
         let stat = part.stat()?;
-        if FileType::from_raw_mode(stat.st_mode) != FileType::RegularFile || part.identity != identity {
+        let is_file = FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile;
+        if !is_file || part.identity != identity || !directory.may_hold(&stat) {
             return Ok(Reopened::Damaged);
         }
+        // Its job may have another owner since.
+        directory.give(&part.file).map_err(|errno| part.error("give away", &errno.into()))?;
         match u64::try_from(stat.st_size).unwrap_or(0) {
             size if size < durable => Ok(Reopened::Shorter(part, size)),
             size if size > durable => {

@@ -17,6 +17,7 @@ use super::context::{TransferContext, blocking};
 use super::directory::{Directory, retry_on_intr};
 use super::error::FileError;
 use super::part_file;
+use crate::access::Tenant;
 use crate::job::{FileIndex, FileRecord, FileSummary, JobError, JobId, PartIdentity, part_file_name};
 use crate::scheduler::{Overwrite, Report};
 
@@ -46,8 +47,9 @@ impl TransferContext {
         let Some(file) = first.await else { return Some(u64::MAX) };
         let directory = file.local_name.directory().to_owned();
         let look = {
-            let directory = directory.clone();
-            move || Directory::open(&directory).and_then(|directory| directory.free_space()).unwrap_or(u64::MAX)
+            let (directory, context) = (directory.clone(), Arc::clone(self));
+            let open = move || Directory::open_for(&directory, &context.tenants.of(&context.files.owner(job)?));
+            move || open().and_then(|directory| directory.free_space()).unwrap_or(u64::MAX)
         };
         self.space.bytes_available(directory, look).await
     }
@@ -65,6 +67,8 @@ struct Publication<'a> {
     context: &'a TransferContext,
     job: JobId,
     overwrite: Overwrite,
+    /// What the owner may do; found out when it is needed first.
+    tenant: Option<Arc<Tenant>>,
     directories: HashMap<PathBuf, Directory>,
     files_published: u32,
     lost: Vec<FileSummary>,
@@ -72,7 +76,15 @@ struct Publication<'a> {
 
 impl<'a> Publication<'a> {
     fn new(context: &'a TransferContext, job: JobId, overwrite: Overwrite) -> Self {
-        Self { context, job, overwrite, directories: HashMap::new(), files_published: 0, lost: Vec::new() }
+        Self {
+            context,
+            job,
+            overwrite,
+            tenant: None,
+            directories: HashMap::new(),
+            files_published: 0,
+            lost: Vec::new(),
+        }
     }
 
     fn run(mut self) -> Report {
@@ -109,7 +121,11 @@ impl<'a> Publication<'a> {
             if self.directories.len() >= super::directory::OPEN_MAX {
                 self.sync_directories()?;
             }
-            self.directories.insert(path.to_owned(), Directory::open(path)?);
+            let tenant = match &self.tenant {
+                Some(tenant) => tenant,
+                None => self.tenant.insert(self.context.tenants.of(&self.context.files.owner(self.job)?)),
+            };
+            self.directories.insert(path.to_owned(), Directory::open_for(path, tenant)?);
         }
         let directory = &self.directories[path];
         let part = part_file_name(self.context.store, self.job, file.index);
@@ -123,6 +139,7 @@ impl<'a> Publication<'a> {
         let Some(opened) = open_part(directory, &part, file)? else { return Ok(Published::Lost) };
         let shown = || directory.show(target);
         let error = |operation, errno: Errno| FileError::local(operation, &shown(), &errno.into());
+        directory.give(&opened).map_err(|errno| error("give away", errno))?;
         rustix::fs::fchmod(&opened, self.context.file_mode).map_err(|errno| error("set the mode of", errno))?;
         set_modification_time(&opened, file);
         directory.check_target(target, self.overwrite)?;
@@ -155,7 +172,8 @@ fn open_part(directory: &Directory, part: &str, file: &FileRecord) -> Result<Opt
     let stat = stat.map_err(|errno| FileError::local("look at", &directory.show(part), &errno.into()))?;
     let is_it = FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile
         && Some(identity(&stat)) == file.part
-        && u64::try_from(stat.st_size) == Ok(file.durable);
+        && u64::try_from(stat.st_size) == Ok(file.durable)
+        && directory.may_hold(&stat);
     Ok(is_it.then_some(fd))
 }
 
@@ -193,6 +211,7 @@ fn rename(directory: &Directory, part: &str, target: &OsStr, overwrite: Overwrit
 
 /// Returns how many could not be deleted.
 fn delete_parts(context: &TransferContext, job: JobId) -> u32 {
+    let Ok(tenant) = context.files.owner(job).map(|owner| context.tenants.of(&owner)) else { return 1 };
     let mut files_left = 0;
     let mut first = FileIndex(0);
     let mut opened: Option<(PathBuf, Result<Directory, FileError>)> = None;
@@ -203,7 +222,7 @@ fn delete_parts(context: &TransferContext, job: JobId) -> u32 {
         };
         for file in files.iter().filter(|file| !file.published) {
             let path = file.local_name.directory();
-            let directory = directory_of(&mut opened, path);
+            let directory = directory_of(&mut opened, path, &tenant);
             let deleted = match directory {
                 Ok(directory) => part_file::remove(directory, &part_file_name(context.store, job, file.index)).is_ok(),
                 // Without its directory the part file is gone as well.
@@ -222,11 +241,12 @@ fn delete_parts(context: &TransferContext, job: JobId) -> u32 {
 fn directory_of<'a>(
     opened: &'a mut Option<(PathBuf, Result<Directory, FileError>)>,
     path: &Path,
+    tenant: &Tenant,
 ) -> &'a Result<Directory, FileError> {
     if opened.as_ref().is_none_or(|(opened, _)| opened != path) {
         *opened = None;
     }
-    &opened.get_or_insert_with(|| (path.to_owned(), Directory::open(path))).1
+    &opened.get_or_insert_with(|| (path.to_owned(), Directory::open_for(path, tenant))).1
 }
 
 fn publication_error(file: &FileRecord, error: &FileError) -> Box<JobError> {

@@ -28,8 +28,8 @@ use super::file_task::{Ending, FileTask};
 use super::progress::ProgressCell;
 use super::small_file::{GROUP_FILES_MAX, SmallFile, write_group};
 use crate::clock::Now;
-use crate::job::{ErrorContext, Failure, FileIndex, FileRecord, JobError, JobId, PartIdentity, Phase};
-use crate::scheduler::{Assignment, Overwrite, Report, StopReason};
+use crate::job::{ErrorContext, Failure, FileIndex, FileRecord, JobError, PartIdentity, Phase};
+use crate::scheduler::{Assignment, Report, StopReason};
 
 /// Files read from the store at once: some hundred kilobytes, and enough for the store to be asked seldom.
 const PAGE_FILES: u32 = 256;
@@ -212,9 +212,9 @@ impl Worker {
         if self.end.is_some() || self.exhausted || self.paging.is_some() || enough {
             return;
         }
-        let (context, job, after) = (Arc::clone(&self.run.context), self.run.job, self.after);
-        let (directories, overwrite) = (std::mem::take(&mut self.directories), self.run.overwrite);
-        self.paging = Some(spawn_blocking(move || read_page(&context, job, after, overwrite, directories)));
+        let (run, after) = (Arc::clone(&self.run), self.after);
+        let directories = std::mem::take(&mut self.directories);
+        self.paging = Some(spawn_blocking(move || read_page(&run, after, directories)));
     }
 
     fn after_page(&mut self, page: Page) {
@@ -274,18 +274,13 @@ async fn outcome<T>(handle: &mut Option<JoinHandle<T>>) -> T {
 }
 
 /// Reads files and looks at their local names, so that no byte is moved in vain. Blocks.
-fn read_page(
-    context: &TransferContext,
-    job: JobId,
-    after: Option<FileIndex>,
-    overwrite: Overwrite,
-    mut directories: Directories,
-) -> Page {
+fn read_page(run: &JobRun, after: Option<FileIndex>, mut directories: Directories) -> Page {
+    let (context, job) = (&run.context, run.job);
     let files = context.files.unfinished(job, after, PAGE_FILES).and_then(|files| {
         // After the files: whoever points one at another origin takes the headers away, and what is read here must not be older.
         let headers = Arc::new(wire_headers(&context.files.headers(job)?));
         let prepare = |file: FileRecord| {
-            let directory = prepare(&file, overwrite, &mut directories);
+            let directory = prepare(&file, run, &mut directories);
             Prepared { file, headers: Arc::clone(&headers), directory }
         };
         Ok(files.into_iter().map(prepare).collect())
@@ -293,18 +288,15 @@ fn read_page(
     Page { files, directories }
 }
 
-fn prepare(
-    file: &FileRecord,
-    overwrite: Overwrite,
-    directories: &mut Directories,
-) -> Result<Arc<Directory>, FileError> {
+fn prepare(file: &FileRecord, run: &JobRun, directories: &mut Directories) -> Result<Arc<Directory>, FileError> {
     let path = file.local_name.directory();
     if directories.len() >= OPEN_MAX && !directories.contains_key(path) {
         directories.clear();
     }
-    let opened = directories.entry(path.to_owned()).or_insert_with(|| Directory::open(path).map(Arc::new));
+    let opened =
+        directories.entry(path.to_owned()).or_insert_with(|| Directory::open_for(path, &run.tenant).map(Arc::new));
     let directory = opened.clone()?;
-    directory.check_target(file.local_name.file_name(), overwrite)?;
+    directory.check_target(file.local_name.file_name(), run.overwrite)?;
     Ok(directory)
 }
 

@@ -13,6 +13,7 @@ mod network;
 mod problem;
 mod scalar;
 mod strict;
+mod token;
 mod webhook;
 
 pub use self::cost::{CostFlagsError, cost_flags_text, parse_cost_flags};
@@ -28,6 +29,7 @@ pub use self::job::{
 pub use self::network::{Health, NetworkOverride, NetworkView, PolicyView};
 pub use self::problem::{FieldProblem, Problem};
 pub use self::scalar::{Seconds, Time};
+pub use self::token::{CreatedToken, NewToken, TokenView};
 pub use self::webhook::{
     CreatedWebhook, DeliveryPage, DeliveryView, NewWebhook, TestedWebhook, WebhookList, WebhookPatch, WebhookView,
 };

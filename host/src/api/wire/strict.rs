@@ -64,6 +64,12 @@ pub(super) fn given_word<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
     word(deserializer).map(Some)
 }
 
+/// A list of words.
+pub(super) fn words<'de, D: Deserializer<'de>, T: Deserialize<'de>>(deserializer: D) -> Result<Vec<T>, D::Error> {
+    let words = Vec::<Word<T>>::deserialize(deserializer)?;
+    Ok(words.into_iter().map(|Word(word)| word).collect())
+}
+
 /// A list of words, or null.
 pub(super) fn optional_words<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
     deserializer: D,

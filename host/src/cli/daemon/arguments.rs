@@ -43,11 +43,19 @@ pub(crate) struct JobArguments {
 }
 
 /// Which daemon.
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 pub(crate) struct ConnectArguments {
     /// The daemon's socket [default: $BACKHAUL_SOCKET, else $XDG_RUNTIME_DIR/backhaul/backhaul.sock]
     #[arg(long, global = true, value_name = "PATH", value_hint = ValueHint::FilePath)]
     pub(crate) socket: Option<PathBuf>,
+
+    /// A daemon over TCP, for example https://backhaul.example.org:7447; needs a token
+    #[arg(long, global = true, value_name = "URL", conflicts_with = "socket")]
+    pub(crate) url: Option<String>,
+
+    /// The file of the token for --url [default: $BACKHAUL_TOKEN_FILE]
+    #[arg(long, global = true, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub(crate) token_file: Option<PathBuf>,
 }
 
 /// How results are printed.
@@ -95,6 +103,8 @@ pub(crate) enum JobCommand {
     Suspend(JobsArguments),
     /// Let jobs run, or try again at once
     Resume(JobsArguments),
+    /// Take jobs of other users over, without their request headers; for administrators
+    TakeOwnership(JobsArguments),
     /// Delete what was fetched, and end the jobs
     Cancel(JobsArguments),
     /// Give finished files their local names, and end the jobs; exit code 3 if some were not finished

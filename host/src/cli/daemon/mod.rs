@@ -1,4 +1,4 @@
-//! The commands that speak to a running daemon: `job`, `events`, `network`. They use the public client, and nothing else.
+//! The commands that speak to a running daemon: `job`, `events`, `network`, `token`. They use the public client, and nothing else.
 
 mod arguments;
 mod create;
@@ -13,6 +13,7 @@ mod properties;
 mod set;
 mod story;
 mod table;
+mod token;
 mod watch;
 mod webhook;
 mod webhook_arguments;
@@ -22,13 +23,15 @@ use std::future::Future;
 use std::path::PathBuf;
 
 pub(crate) use self::arguments::{EventsArguments, JobArguments, NetworkArguments};
-use self::arguments::{Format, JobCommand, OutputArguments};
+pub(crate) use self::token::TokenArguments;
 pub(crate) use self::webhook_arguments::WebhookArguments;
+
+use self::arguments::{ConnectArguments, Format, JobCommand, OutputArguments};
 use super::exit_code::ExitCode;
 use super::failure::Failure;
 use super::get::{Logging, failure_line};
 use super::printer::Printer;
-use crate::client::{Client, ClientError, checked_socket, default_socket};
+use crate::client::{Client, ClientError, TOKEN_FILE_VARIABLE, Token, checked_socket, default_socket};
 
 /// What a command works with.
 #[derive(Debug)]
@@ -42,16 +45,16 @@ struct Session<'a> {
 
 /// `backhaul job ...`.
 pub(crate) fn job(arguments: JobArguments, logging: Logging, printer: &Printer) -> Result<ExitCode, Failure> {
-    let socket = arguments.connect.socket;
-    let with = |output: OutputArguments| (format_of(output, printer), socket.clone());
+    let connect = arguments.connect;
+    let with = |output: OutputArguments| (format_of(output, printer), connect.clone());
     match arguments.command {
         JobCommand::Create(mut create) => {
             let format = create::format(&mut create.files, create.json, printer);
-            run((format, socket), logging, printer, async |session| create::create(session, &create).await)
+            run((format, connect), logging, printer, async |session| create::create(session, &create).await)
         }
         JobCommand::AddFile(mut add) => {
             let format = create::format(&mut add.files, add.json, printer);
-            run((format, socket), logging, printer, async |session| create::add_files(session, &add).await)
+            run((format, connect), logging, printer, async |session| create::add_files(session, &add).await)
         }
         JobCommand::List(list) => {
             run(with(list.output), logging, printer, async |session| jobs::list(session, &list).await)
@@ -72,6 +75,9 @@ pub(crate) fn job(arguments: JobArguments, logging: Logging, printer: &Printer) 
         JobCommand::Resume(many) => run(with(many.output), logging, printer, async |session| {
             jobs::each(session, &many.jobs, async |id| session.client.resume(id).await).await
         }),
+        JobCommand::TakeOwnership(many) => run(with(many.output), logging, printer, async |session| {
+            jobs::each(session, &many.jobs, async |id| session.client.take_ownership(id).await).await
+        }),
         JobCommand::Cancel(many) => run(with(many.output), logging, printer, async |session| {
             jobs::each(session, &many.jobs, async |id| session.client.cancel(id).await).await
         }),
@@ -89,20 +95,26 @@ pub(crate) fn job(arguments: JobArguments, logging: Logging, printer: &Printer) 
 
 /// `backhaul events`.
 pub(crate) fn events(arguments: &EventsArguments, printer: &Printer) -> Result<ExitCode, Failure> {
-    let how = (format_of(arguments.output, printer), arguments.connect.socket.clone());
+    let how = (format_of(arguments.output, printer), arguments.connect.clone());
     run(how, Logging::Off, printer, async |session| events::events(session, arguments).await)
 }
 
 /// `backhaul network ...`.
 pub(crate) fn network(arguments: &NetworkArguments, printer: &Printer) -> Result<ExitCode, Failure> {
-    let how = (format_of(network::output(arguments), printer), arguments.connect.socket.clone());
+    let how = (format_of(network::output(arguments), printer), arguments.connect.clone());
     run(how, Logging::Off, printer, async |session| network::network(session, &arguments.command).await)
 }
 
 /// `backhaul webhook ...`.
 pub(crate) fn webhook(arguments: &WebhookArguments, printer: &Printer) -> Result<ExitCode, Failure> {
-    let how = (format_of(webhook::output(arguments), printer), arguments.connect.socket.clone());
+    let how = (format_of(webhook::output(arguments), printer), arguments.connect.clone());
     run(how, Logging::Off, printer, async |session| webhook::webhook(session, &arguments.command).await)
+}
+
+/// `backhaul token ...`.
+pub(crate) fn token(arguments: &TokenArguments, printer: &Printer) -> Result<ExitCode, Failure> {
+    let how = (format_of(token::output(arguments), printer), arguments.connect.clone());
+    run(how, Logging::Off, printer, async |session| token::token(session, &arguments.command).await)
 }
 
 fn format_of(OutputArguments { output, json }: OutputArguments, printer: &Printer) -> Format {
@@ -116,12 +128,12 @@ fn format_of(OutputArguments { output, json }: OutputArguments, printer: &Printe
 
 /// Runs a command on a runtime of its own; its failure is a line of JSON too, where JSON is wanted.
 fn run(
-    (format, socket): (Format, Option<PathBuf>),
+    (format, connect): (Format, ConnectArguments),
     logging: Logging,
     printer: &Printer,
     command: impl AsyncFnOnce(&Session<'_>) -> Result<ExitCode, Failure>,
 ) -> Result<ExitCode, Failure> {
-    let result = start(socket).and_then(|(client, runtime)| {
+    let result = start(connect).and_then(|(client, runtime)| {
         let session = Session { client, format, printer, logging };
         let work: std::pin::Pin<Box<dyn Future<Output = _>>> = Box::pin(command(&session));
         runtime.block_on(work)
@@ -132,13 +144,8 @@ fn run(
     result
 }
 
-fn start(socket: Option<PathBuf>) -> Result<(Client, tokio::runtime::Runtime), Failure> {
-    let socket = match socket {
-        Some(socket) => socket,
-        None => default_socket().map_err(Failure::usage)?,
-    };
-    let socket = checked_socket(socket).map_err(Failure::usage)?;
-    let client = Client::unix(socket).map_err(|error| failure(&error))?;
+fn start(connect: ConnectArguments) -> Result<(Client, tokio::runtime::Runtime), Failure> {
+    let client = client(connect)?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
@@ -146,10 +153,30 @@ fn start(socket: Option<PathBuf>) -> Result<(Client, tokio::runtime::Runtime), F
     Ok((client, runtime))
 }
 
+/// A client of the daemon that the command line and the environment name.
+fn client(ConnectArguments { socket, url, token_file }: ConnectArguments) -> Result<Client, Failure> {
+    let Some(url) = url else {
+        let socket = match socket {
+            Some(socket) => socket,
+            None => default_socket().map_err(Failure::usage)?,
+        };
+        return Ok(Client::unix(checked_socket(socket).map_err(Failure::usage)?)?);
+    };
+    let named = std::env::var_os(TOKEN_FILE_VARIABLE).filter(|path| !path.is_empty()).map(PathBuf::from);
+    let file = token_file.or(named).ok_or_else(|| {
+        Failure::usage(format!(
+            "over TCP a token is needed: name its file with --token-file or in {TOKEN_FILE_VARIABLE}"
+        ))
+    })?;
+    let token = Token::read(&file).map_err(Failure::usage)?;
+    Ok(Client::remote(&url, &token)?)
+}
+
 /// What a failed call means for the exit code.
 fn failure(error: &ClientError) -> Failure {
     let code = match error {
         ClientError::Setup(_) => ExitCode::Internal,
+        ClientError::Endpoint(_) => ExitCode::Usage,
         ClientError::Problem { problem, .. } => match problem.status {
             404 => ExitCode::NotFound,
             // It is there, and cannot do it now.

@@ -9,6 +9,7 @@ use crate::job::{EventKind, JobState};
 pub(super) fn sentence(names: &Names, event: &EventKind) -> (Tone, String) {
     let (tone, text) = match event {
         EventKind::JobCreated => (Tone::Plain, "the job was created, suspended".to_owned()),
+        EventKind::OwnershipTaken { from, to } => (Tone::Plain, format!("taken over by {to} from {from}")),
         EventKind::JobModified { fields } => (Tone::Dim, format!("changed: {}", fields.join(", "))),
         EventKind::StateChanged { from, to } => (of_state(*to), state(*from, *to)),
         EventKind::FileTransferred { file, bytes: size, integrity: behind } => {

@@ -85,6 +85,7 @@ pub(super) fn describe(event: &EventKind) -> Option<Line> {
         EventKind::NetworkChanged { note, .. } => Line::new("network", Tone::Dim, note.clone()),
         // Each of them comes with a change of state, which is shown; the error of a job in ERROR is in the report.
         EventKind::JobCreated
+        | EventKind::OwnershipTaken { .. }
         | EventKind::JobInactive { .. }
         | EventKind::JobTransferred
         | EventKind::JobError { .. }

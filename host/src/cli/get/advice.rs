@@ -45,6 +45,9 @@ pub(crate) const fn advice(error: &JobError) -> &'static str {
         ErrorCode::MaxDownloadSizeLimitReached => {
             "the files are larger than the job may fetch: make another one that may"
         }
+        ErrorCode::AccessDenied => {
+            "let the file lie below a root of the job's owner, and come from an address that its jobs may connect to"
+        }
         ErrorCode::InvalidRange => "ask for ranges that the file has",
         ErrorCode::NotFound
         | ErrorCode::InvalidState
@@ -61,8 +64,8 @@ pub(crate) const fn advice(error: &JobError) -> &'static str {
         | ErrorCode::ReadOnlyPropertyAfterResume
         | ErrorCode::MaxDownloadSizeInvalidValue
         | ErrorCode::UnsupportedJobConfiguration
-        | ErrorCode::Pending
-        | ErrorCode::AccessDenied => "please report this: it should not happen here",
+        | ErrorCode::NewOwnerNoFileAccess
+        | ErrorCode::Pending => "please report this: it should not happen here",
     }
 }
 

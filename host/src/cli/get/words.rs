@@ -205,6 +205,7 @@ fn line(names: &Names, event: &EventKind, detail: Detail) -> Option<(Tone, Strin
         | EventKind::StateChanged { .. }
         | EventKind::FileTransferred { .. }
         | EventKind::AttemptFailed { .. }
+        | EventKind::OwnershipTaken { .. }
         | EventKind::JobInactive { .. }
         | EventKind::JobTransferred
         | EventKind::JobError { .. }

@@ -1,12 +1,17 @@
 //! The command lines of the daemon and of its configuration.
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand, ValueEnum, ValueHint};
 
 const SERVE_HELP: &str = "\
-One daemon serves one user: the socket is that user's only, files are written as that user, and root has to say --allow-root. One \
-daemon works on a state directory; a second one ends with exit code 75 and names the first by its process id.
+One daemon serves one user: the socket is that user's only, files are written as that user, and root has to say --allow-root. With \
+access.mode = \"multi\" it serves the members of a group: each sees its own jobs, and its files lie below its roots. One daemon works \
+on a state directory; a second one ends with exit code 75 and names the first by its process id.
+
+Over TCP (--listen) every request needs a token: `backhaul token create` makes one. Its jobs may write below the roots of \
+[[subjects]] only, and connect to public addresses only ([egress]).
 
 SIGTERM and SIGINT end it within 5 s: transfers stop at a checkpoint, and go on at the next start. Exit code 0.
 
@@ -36,7 +41,11 @@ pub(crate) struct ServeArguments {
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub(crate) config: Option<PathBuf>,
 
-    /// Serve as root: jobs can then write every file of the machine
+    /// Offer the API over TCP as well, to whoever has a token; off loopback with api.tls_certificate and api.tls_key only
+    #[arg(long, value_name = "ADDR:PORT")]
+    pub(crate) listen: Option<SocketAddr>,
+
+    /// Serve as root: jobs can then write every file of the machine. Not needed where several users are served
     #[arg(long)]
     pub(crate) allow_root: bool,
 }

@@ -16,19 +16,22 @@ use super::exit_code::ExitCode;
 use super::failure::Failure;
 use super::get::Signals;
 use super::store;
-use crate::api::{Access, Server, Socket, SocketError};
+use crate::access::{AccessConfig, AccessError, Mode, Tenants, group_id, user_id};
+use crate::api::{Access, Server, Socket, SocketError, SocketOwner, TcpDoor, TcpError};
 use crate::client::{checked_socket, default_socket};
 use crate::config::{Config, Settings};
 use crate::host::{Host, HostConfig, HostError};
 use crate::network::Network;
 use crate::store::StoreError;
+use crate::transfer::has_openat2;
 
 /// What the command line and the environment say together.
 struct Plan {
     config: Config,
     state_dir: PathBuf,
     socket: PathBuf,
-    uid: u32,
+    access: Access,
+    socket_owner: SocketOwner,
 }
 
 /// Runs the daemon until it is told to end.
@@ -53,13 +56,20 @@ pub(crate) fn configuration(file: Option<&Path>) -> Result<Config, Failure> {
 
 fn plan(arguments: ServeArguments) -> Result<Plan, Failure> {
     let user = rustix::process::geteuid();
-    if user.is_root() && !arguments.allow_root {
+    let mut config = configuration(arguments.config.as_deref())?;
+    // Where each subject has its roots, root writes nothing else.
+    if user.is_root() && !arguments.allow_root && config.access.mode == Mode::Single {
         return Err(Failure::usage(
             "serve as the user whose files are to be written; as root, jobs could write every file of the machine: say --allow-root \
-             if that is wanted",
+             if that is wanted, or serve several users below their roots (access.mode = \"multi\")",
         ));
     }
-    let config = configuration(arguments.config.as_deref())?;
+    config.tcp.listen = arguments.listen.or(config.tcp.listen);
+    let needs_roots = config.access.mode == Mode::Multi || config.tcp.listen.is_some();
+    if needs_roots && !has_openat2() {
+        return Err(Failure::usage(AccessError::NoOpenat2));
+    }
+    let (access, socket_owner) = access(&config.access, user.as_raw()).map_err(Failure::usage)?;
     let state_dir = match arguments.state_dir {
         Some(given) => given,
         None => places::state_dir(|name| std::env::var_os(name), user.is_root()).map_err(Failure::usage)?,
@@ -69,14 +79,31 @@ fn plan(arguments: ServeArguments) -> Result<Plan, Failure> {
         None => default_socket().map_err(Failure::usage)?,
     };
     let socket = checked_socket(socket).map_err(Failure::usage)?;
-    Ok(Plan { config, state_dir, socket, uid: user.as_raw() })
+    Ok(Plan { config, state_dir, socket, access, socket_owner })
+}
+
+/// Who may connect, with names looked up.
+fn access(config: &AccessConfig, uid: u32) -> Result<(Access, SocketOwner), AccessError> {
+    let name = |key| move |source| AccessError::Name { key, source };
+    let administrators = config.administrators.iter().map(|user| user_id(user).map_err(name("administrators")));
+    let administrators = administrators.collect::<Result<_, _>>()?;
+    let socket_owner = match (config.mode, &config.socket_group) {
+        (Mode::Single, _) => SocketOwner::User,
+        (Mode::Multi, Some(group)) => SocketOwner::Group(group_id(group).map_err(name("socket_group"))?),
+        (Mode::Multi, None) => return Err(AccessError::NoGroup),
+    };
+    Ok((Access { uid, mode: config.mode, administrators }, socket_owner))
 }
 
 async fn serve(plan: Plan) -> Result<(), Failure> {
-    let Plan { config: Config { settings, policies, .. }, state_dir, socket, uid } = plan;
+    let Plan { config, state_dir, socket, access, socket_owner } = plan;
+    let Config { settings, policies, access: access_config, tcp, .. } = config;
     let mut signals = Signals::listen()?;
     let Settings { scheduler, transfer, policy, retention, webhooks, api, limits_preset: _ } = settings;
     let network = Network::default();
+    let tenants = Tenants::new(&access_config, access.uid);
+    // Before anything that takes long: what the operator got wrong is told at once.
+    let tcp = TcpDoor::open(&tcp).await.map_err(|error| of_tcp(&error))?;
     let host = HostConfig {
         state_dir: state_dir.clone(),
         scheduler,
@@ -86,10 +113,11 @@ async fn serve(plan: Plan) -> Result<(), Failure> {
         network,
         retention,
         webhooks,
+        tenants,
     };
     let host = Arc::new(Host::start(host).await.map_err(|error| of_host(&error))?);
     // Only now: whoever has the lock of the state directory may take over a socket that was left behind.
-    let socket = match Socket::bind(&socket).await {
+    let socket = match Socket::bind(&socket, socket_owner).await {
         Ok(socket) => socket,
         Err(error) => {
             host.shutdown().await;
@@ -97,8 +125,12 @@ async fn serve(plan: Plan) -> Result<(), Failure> {
         }
     };
     let stopping = CancellationToken::new();
-    let server = Server::new(socket, Arc::clone(&host), api, Access { uid }, stopping.clone());
+    let url = tcp.as_ref().map(TcpDoor::url);
+    let server = Server::new(socket, Arc::clone(&host), api, access, stopping.clone()).with_tcp(tcp);
     let path = server.path();
+    if let Some(url) = url {
+        tracing::info!(%url, "listening");
+    }
     tracing::info!(state_dir = %state_dir.display(), socket = %path.display(), pid = std::process::id(), "serving");
     tell_supervisor(&[NotifyState::Ready, NotifyState::Status(&format!("serving {}", path.display()))]);
     let stop = async {
@@ -137,6 +169,14 @@ fn of_socket(error: &SocketError) -> Failure {
 /// What can be done goes after what failed and why.
 fn advised(failure: Failure, advice: &str) -> Failure {
     Failure::new(failure.code, format!("{}; {advice}", failure.message))
+}
+
+fn of_tcp(error: &TcpError) -> Failure {
+    let code = match error {
+        TcpError::NeedsTls(_) | TcpError::Half | TcpError::File { .. } | TcpError::Tls(_) => ExitCode::Usage,
+        TcpError::Listen { .. } => ExitCode::StoreUnusable,
+    };
+    Failure::of(code, error)
 }
 
 fn tell_supervisor(states: &[NotifyState<'_>]) {

@@ -195,6 +195,7 @@ impl Board {
         self.step.effects.push(Effect::StartWorker(Assignment {
             job: id,
             attempt,
+            owner: job.record.owner.clone(),
             origin,
             parallel_files: connections,
             bytes_per_second,

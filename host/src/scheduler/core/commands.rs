@@ -22,6 +22,7 @@ impl Core {
             }
             Command::AddFiles { job, .. }
             | Command::SetHeaders { job, .. }
+            | Command::TakeOwnership { job, .. }
             | Command::SetRemoteName { job, .. }
             | Command::Validate { job, .. }
             | Command::ReplaceRemotePrefix { job, .. }
@@ -39,6 +40,7 @@ impl Core {
             Command::Validate { file, verdict, .. } => board.look_up_file(job, request, file, verdict),
             Command::ReplaceRemotePrefix { from, to, .. } => board.replace_remote_prefix(job, request, from, to),
             Command::SetHeaders { headers, .. } => board.set_headers(job, request, headers),
+            Command::TakeOwnership { owner, .. } => board.take_ownership(job, request, owner),
             Command::Modify { changes, expected, .. } => board.modify(job, request, &changes, expected.as_deref()),
             Command::Suspend(_) => board.suspend(job, request),
             Command::Resume(_) => board.resume(job, request),

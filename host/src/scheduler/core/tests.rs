@@ -8,6 +8,7 @@ mod harness;
 mod limits;
 mod lives;
 mod network;
+mod ownership;
 mod properties;
 mod simulation;
 mod slots;

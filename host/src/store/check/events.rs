@@ -136,6 +136,7 @@ impl Story {
             | EventKind::AttemptFailed { .. }
             | EventKind::Recovered { .. }
             | EventKind::JobError { .. }
+            | EventKind::OwnershipTaken { .. }
             | EventKind::JobInactive { .. }
             | EventKind::PublicationFailed { .. }
             | EventKind::DecisionApplied { .. }

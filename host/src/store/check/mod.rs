@@ -65,6 +65,8 @@ const RESTORE: &str = "put a copy of the store back, or begin with a new one";
 const REPORT: &str = "report it with the store: this program should never have written that";
 /// What to do about a damaged override.
 const SET_AGAIN: &str = "set the network again, or take the override back";
+/// What to do about a damaged token, which nobody can use.
+const NEW_TOKEN: &str = "put a copy of the store back, or begin with a new one and make the tokens again";
 /// What to do about damaged part files: nothing.
 const FETCHED_AGAIN: &str = "nothing: the file begins again from 0 when the job runs";
 
@@ -153,6 +155,12 @@ fn host(connection: &Connection, findings: &mut Findings) -> Result<(), Problem>
         Err(Problem::Row(error)) => findings.add("the network's override", error.to_string(), SET_AGAIN),
         Err(problem) => return Err(problem),
     }
+    each(connection, rows::token::SELECT_ALL, [], |row| {
+        if let Err(error) = rows::token::from_row(row) {
+            findings.add("a token", error.to_string(), NEW_TOKEN);
+        }
+        Ok(())
+    })?;
     each(connection, rows::idempotency::SELECT_ALL, [], |row| {
         if let Err(error) = rows::idempotency::from_row(row) {
             findings.add("an idempotency key", error.to_string(), RESTORE);

@@ -8,6 +8,7 @@ use rusqlite::Connection;
 use tempfile::TempDir;
 
 use super::*;
+use crate::access::{Scopes, TokenDigest, TokenRecord};
 use crate::clock::UnixMillis;
 use crate::job::{
     Event, EventKind, FileIndex, FileResponse, FileSpec, FileVerdict, FileVersion, Integrity, Intent, JobId, JobRecord,
@@ -290,6 +291,27 @@ fn what_was_begun_and_not_finished_is_no_disagreement() {
     let sound = Sound::new();
     set_len(&sound.part(0), 11);
     assert_eq!(sound.check().findings, []);
+}
+
+#[test]
+fn a_token_whose_scopes_were_changed_is_found() {
+    let sound = Sound::new();
+    let token = TokenRecord {
+        name: "ci".parse().unwrap(),
+        scopes: Scopes::from_bits(1).unwrap(),
+        digest: TokenDigest([3; 32]),
+        created_at: UnixMillis(1),
+        expires_at: None,
+    };
+    sound.write(vec![Write::InsertToken(token)]);
+    assert_eq!(sound.check().findings, []);
+    let connection = Connection::open(sound.state_directory().join("store.db")).unwrap();
+    connection.execute("UPDATE token SET scopes = 8", []).unwrap();
+    drop(connection);
+    let findings = sound.check().findings;
+    assert!(findings.len() == 1 && findings[0].subject == "a token", "{findings:?}");
+    let store = Store::open(&sound.state_directory(), OpenMode::Existing).unwrap().store;
+    assert!(store.reader().unwrap().tokens().is_err(), "what it allows is not known");
 }
 
 #[test]

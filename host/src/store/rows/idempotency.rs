@@ -18,11 +18,18 @@ const TABLE: Table = Table {
 const INSERT: &str = "INSERT INTO idempotency (owner, key, request, job_id, checksum) VALUES (?1, ?2, ?3, ?4, ?5)
 ON CONFLICT (owner, key) DO NOTHING";
 const SELECT: &str = "SELECT owner, key, request, job_id, checksum FROM idempotency WHERE owner = ?1 AND key = ?2";
+const DELETE_OF_JOB: &str = "DELETE FROM idempotency WHERE job_id = ?1";
 pub(crate) const SELECT_ALL: &str = "SELECT owner, key, request, job_id, checksum FROM idempotency NOT INDEXED";
 
 pub(crate) fn insert(connection: &Connection, job: JobId, owner: &str, key: &IdempotencyKey) -> Result<()> {
     let columns = [text(owner), text(&key.key), blob(&key.request.0), blob(job.0.as_bytes())];
     write(connection, &TABLE, INSERT, &columns).map(|_| ())
+}
+
+/// The owner of a job is another one now: its keys are not that one's.
+pub(crate) fn forget(connection: &Connection, job: JobId) -> Result<()> {
+    connection.prepare_cached(DELETE_OF_JOB)?.execute([job.0.as_bytes()])?;
+    Ok(())
 }
 
 /// Reads a row of one of the statements above.

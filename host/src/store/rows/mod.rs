@@ -15,6 +15,7 @@ pub(super) mod meta;
 pub(super) mod response;
 #[cfg(test)]
 mod tests;
+pub(super) mod token;
 pub(super) mod webhook;
 
 use std::ops::Range;

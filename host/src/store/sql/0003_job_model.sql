@@ -68,3 +68,13 @@ CREATE TABLE webhook_delivery (
 ) STRICT, WITHOUT ROWID;
 
 CREATE INDEX webhook_delivery_by_state ON webhook_delivery (webhook_id, state, number);
+
+-- Tokens of the API: what stands for each subject is known by its SHA-256 alone.
+CREATE TABLE token (
+    name TEXT NOT NULL PRIMARY KEY,
+    digest BLOB NOT NULL CHECK (length(digest) = 32),
+    scopes INTEGER NOT NULL CHECK (scopes BETWEEN 0 AND 15),
+    created_at INTEGER NOT NULL,
+    expires_at INTEGER,
+    checksum INTEGER NOT NULL CHECK (checksum BETWEEN 0 AND 0xFFFFFFFF)
+) STRICT, WITHOUT ROWID;

@@ -4,6 +4,7 @@
 //! version; one that was released is never written again.
 
 use super::*;
+use crate::access::{Scopes, TokenDigest, TokenRecord};
 use crate::job::{
     AttemptSummary, DecisionId, ErrorCode, ErrorContext, FailureClass, FileRange, FileRecord, IdempotencyKey, Intent,
     JobError, NotifyFlags, PolicyName, Properties, Redirects, RestartReason, RetryWait,
@@ -137,6 +138,16 @@ fn network() -> Network {
     Network { connected: false, battery_percent: Some(50), ..Network::default() }
 }
 
+fn token() -> TokenRecord {
+    TokenRecord {
+        name: "ci".parse().unwrap(),
+        scopes: Scopes::from_bits(5).unwrap(),
+        digest: TokenDigest([3; 32]),
+        created_at: UnixMillis(60),
+        expires_at: Some(UnixMillis(u64::MAX)),
+    }
+}
+
 /// What the golden stores hold.
 fn content() -> Batch {
     let headers = RequestHeaders(vec![("X-Api-Key".into(), "of the golden store".into())]);
@@ -169,6 +180,7 @@ fn content() -> Batch {
         Write::ReplaceHeaders { job: first, headers: headers.clone() },
         Write::UpdateFile { job: first, file: FileIndex(3), change: FileChange::Restarted },
         Write::RememberKey { job: first, owner: "uid:1000".into(), key: key() },
+        Write::InsertToken(token()),
         Write::NetworkOverride(Some(network())),
         journal(first, EventKind::JobCreated),
         journal(first, EventKind::StateChanged { from: JobState::Suspended, to: JobState::Queued }),
@@ -244,6 +256,7 @@ fn stores_of_every_version_are_read() {
         // What there was not in version 2.
         let since = *version >= 3;
         assert_eq!(reader.job(id(100)).unwrap(), since.then(job_of_version_3), "version {version}");
+        assert_eq!(reader.tokens().unwrap(), since.then(token).into_iter().collect::<Vec<_>>(), "version {version}");
         let of_ranges = reader.file(id(100), FileIndex(0)).unwrap().map(|file| file.ranges);
         assert_eq!(of_ranges, since.then(ranges), "version {version}");
         let webhook = StoredWebhook { webhook: notify::a_webhook(), cursor: 2, failed: 1 };

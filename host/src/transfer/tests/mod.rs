@@ -3,6 +3,7 @@
 mod origin;
 mod rig;
 
+mod containment;
 mod control;
 mod downloads;
 mod errors;

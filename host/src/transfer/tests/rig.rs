@@ -144,6 +144,7 @@ impl Rig {
     ) -> Vec<Report> {
         self.attempts += 1;
         let assignment = Assignment {
+            owner: "uid:0".into(),
             job: self.job,
             attempt: AttemptNumber(self.attempts),
             origin: None,

@@ -139,6 +139,7 @@ impl Simulation {
         let roll = mix(self.dice ^ 1);
         match what % 14 {
             0..=2 => Command::Resume(job),
+            3 if roll.is_multiple_of(4) => Command::TakeOwnership { job, owner: format!("uid:{}", roll / 4 % 3) },
             3 => Command::Suspend(job),
             4 => Command::Complete(job),
             5 => Command::Cancel(job),

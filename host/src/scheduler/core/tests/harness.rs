@@ -84,7 +84,12 @@ impl ModelStore {
             Write::RememberKey { owner, key, job } => {
                 self.keys.entry((owner.clone(), key.key.clone())).or_insert(*job);
             }
-            Write::ReplaceHeaders { .. } | Write::NetworkOverride(_) | Write::Response { .. } => {}
+            Write::ForgetKeys(id) => self.keys.retain(|_, job| job != id),
+            Write::ReplaceHeaders { .. }
+            | Write::NetworkOverride(_)
+            | Write::Response { .. }
+            | Write::InsertToken(_)
+            | Write::RemoveToken(_) => {}
             Write::Redirected { job, redirection, event } => {
                 let Some(row) = self.files.get_mut(&(*job, redirection.file.0)) else { return };
                 if row.remote_name.as_ref() == Some(&redirection.from) {
