@@ -1,5 +1,10 @@
 //! The tests, one file for each theme.
 
+mod access_egress;
+mod access_files;
+mod access_matrix;
+mod access_owners;
+mod access_tcp;
 mod api_events;
 mod api_jobs;
 mod api_properties;

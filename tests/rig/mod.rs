@@ -3,6 +3,7 @@
 //!
 //! Everything started here ends with the value that started it, also when a test fails.
 
+pub(crate) mod callers;
 mod daemon;
 pub(crate) mod guest;
 mod process;
