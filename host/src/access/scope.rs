@@ -13,7 +13,7 @@ pub enum Scope {
     Read,
     /// The same, and create, change and steer its own jobs.
     Jobs,
-    /// Look at the policies, and manage them.
+    /// Look at the policies; what manages them needs it.
     Policies,
     /// Everything, and for all jobs.
     Admin,

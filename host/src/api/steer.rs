@@ -95,8 +95,8 @@ async fn complete(State(app): State<App>, JobPath(id): JobPath) -> Result<Respon
 
 /// Take the ownership of a job
 ///
-/// For administrators: the job is the caller's from then on, and its former owner does not see it any more. Its request headers are
-/// dropped, and with them the credentials in them. Refused (`new_owner_no_file_access`) if the caller may not write where its files lie.
+/// For administrators: the job is the caller's from then on, and its former owner does not see it any more. Its request headers
+/// and the users and passwords in its remote names are dropped. Refused (`new_owner_no_file_access`) if the caller may not write where its files lie.
 #[utoipa::path(post, path = "/v1/jobs/{id}/take-ownership", operation_id = "take_ownership", tag = "jobs",
     params(("id" = JobId, Path, description = "The job's id.")),
     responses(
@@ -106,7 +106,10 @@ async fn complete(State(app): State<App>, JobPath(id): JobPath) -> Result<Respon
     ))]
 async fn take_ownership(State(app): State<App>, peer: Peer, JobPath(id): JobPath) -> Result<Response, Refusal> {
     match app.host.take_ownership(id, peer.owner()).await {
-        Ok(record) => Ok(represent(app.host.job(id).as_ref(), &record).response(&HeaderMap::new())),
+        Ok(record) => {
+            tracing::info!(job = %id, by = peer.owner(), "took a job over");
+            Ok(represent(app.host.job(id).as_ref(), &record).response(&HeaderMap::new()))
+        }
         // The core does not know final jobs any more.
         Err(OwnershipError::Command(CommandError::NotFound(_))) => {
             let state = app.stored_job(id).await?.state;

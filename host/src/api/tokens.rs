@@ -8,12 +8,13 @@ use http::{HeaderValue, StatusCode, header};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
+use super::connection::Peer;
 use super::error::Refusal;
 use super::extract::Json;
 use super::intake::Check;
 use super::state::App;
 use super::wire::{CreatedToken, NewToken, Time, TokenView};
-use crate::access::{Scopes, TokenName, TokenRecord};
+use crate::access::{Scope, Scopes, TokenName, TokenRecord};
 use crate::clock::Now;
 use crate::host::TokenError;
 
@@ -48,19 +49,20 @@ async fn list(State(app): State<App>) -> Answer<Vec<TokenView>> {
         (status = 201, description = "The token is made.", body = CreatedToken),
         (status = 409, description = "There is a token of the name (`token_exists`), or there are too many (`too_many_tokens`)."),
     ))]
-async fn create(State(app): State<App>, request: Json<NewToken>) -> Result<Response, Refusal> {
+async fn create(State(app): State<App>, peer: Peer, request: Json<NewToken>) -> Result<Response, Refusal> {
     let NewToken { name, scopes, expires_in } = request.value;
     let mut check = Check::default();
     let name = name.parse::<TokenName>().map_err(|error| check.refuse("/name", error)).ok();
-    let scopes: Scopes = scopes.into_iter().collect();
-    if scopes.is_empty() {
-        check.refuse("/scopes", "must name at least one of read, jobs, policies, admin");
+    if !(1..=Scope::ALL.len()).contains(&scopes.len()) {
+        check.refuse("/scopes", "must name 1 to 4 of read, jobs, policies, admin");
     }
+    let scopes: Scopes = scopes.into_iter().collect();
     let lifetime_ms = check.duration("/expires_in", expires_in);
     let Some(name) = check.done(name)? else {
         return Err(Refusal::internal("a name that was refused was not reported"));
     };
     let (secret, record) = app.host.tokens().create(name, scopes, lifetime_ms).await?;
+    tracing::info!(token = %record.name, scopes = %record.scopes, by = peer.owner(), "made a token");
     let created = CreatedToken { token: view(&record), secret: secret.expose().to_owned() };
     let no_store = [(header::CACHE_CONTROL, HeaderValue::from_static("no-store"))];
     Ok((StatusCode::CREATED, no_store, Answer(created)).into_response())
@@ -75,8 +77,9 @@ async fn create(State(app): State<App>, request: Json<NewToken>) -> Result<Respo
         (status = 204, description = "It is worth nothing any more."),
         (status = 404, description = "There is no such token (`token_not_found`)."),
     ))]
-async fn revoke(State(app): State<App>, TokenPath(name): TokenPath) -> Result<StatusCode, Refusal> {
+async fn revoke(State(app): State<App>, peer: Peer, TokenPath(name): TokenPath) -> Result<StatusCode, Refusal> {
     app.host.tokens().revoke(&name).await?;
+    tracing::info!(token = %name, by = peer.owner(), "revoked a token");
     Ok(StatusCode::NO_CONTENT)
 }
 

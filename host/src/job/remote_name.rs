@@ -86,6 +86,19 @@ impl SafeUrl {
         Origin(self.0.origin().ascii_serialization())
     }
 
+    /// The same without the user and the password in it; none if it has neither.
+    #[must_use]
+    pub fn without_userinfo(&self) -> Option<Self> {
+        if self.0.username().is_empty() && self.0.password().is_none() {
+            return None;
+        }
+        let mut url = self.0.clone();
+        // Neither call fails for a URL that has a host, which every http URL has.
+        let _ = url.set_username("");
+        let _ = url.set_password(None);
+        Some(Self(url))
+    }
+
     /// The last segment of the path, percent-decoded, if there is one that can name a file.
     #[must_use]
     pub fn last_segment(&self) -> Option<String> {

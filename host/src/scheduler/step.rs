@@ -97,8 +97,9 @@ pub enum Write {
         /// The key.
         key: IdempotencyKey,
     },
-    /// No repeated request finds the job any more: it belongs to another owner now.
-    ForgetKeys(JobId),
+    /// What the job's former owner had entrusted to it is gone: its request headers, the userinfo of its remote names, the keys by which
+    /// repeated requests find it, and whatever notifies that owner.
+    ForgetOwner(JobId),
     /// A token of the API. What stands for it is not in there.
     InsertToken(TokenRecord),
     /// A token is taken back.

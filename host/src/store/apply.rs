@@ -65,7 +65,7 @@ pub(super) fn batch(connection: &Connection, batch: &Batch) -> Result<Applied> {
                 }
             }
             Write::RememberKey { job, owner, key } => idempotency::insert(connection, *job, owner, key)?,
-            Write::ForgetKeys(job) => idempotency::forget(connection, *job)?,
+            Write::ForgetOwner(job) => forget_owner(connection, *job)?,
             Write::InsertToken(record) => token::insert(connection, record)?,
             Write::RemoveToken(name) => token::remove(connection, name)?,
             Write::NetworkOverride(network) => meta::set_network_override(connection, network.as_ref())?,
@@ -128,6 +128,26 @@ fn change_file(connection: &Connection, job: JobId, record: &mut FileRecord, cha
         header::replace(connection, job, &RequestHeaders::default())?;
     }
     file::update(connection, job, record)
+}
+
+/// A job changes hands: the new owner gets the job, and nothing that the former one had given it to work with.
+fn forget_owner(connection: &Connection, job: JobId) -> Result<()> {
+    header::replace(connection, job, &RequestHeaders::default())?;
+    idempotency::forget(connection, job)?;
+    // Whatever notifies the former owner is removed here as well.
+    let mut first = FileIndex(0);
+    loop {
+        let page = file::page(connection, job, first, REPLACE_PAGE)?;
+        let Some(next) = page.last().and_then(|last| last.index.0.checked_add(1)) else { return Ok(()) };
+        first = FileIndex(next);
+        for mut record in page {
+            // It serves the same as before, or refuses: what is there stays.
+            if let Some(remote_name) = record.remote_name.without_userinfo() {
+                record.remote_name = remote_name;
+                file::update(connection, job, &record)?;
+            }
+        }
+    }
 }
 
 /// A begin of remote names, and what it becomes.

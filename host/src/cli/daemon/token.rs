@@ -22,8 +22,8 @@ Examples:
 A token is shown once, on stdout; the daemon keeps a digest of it only. Its jobs belong to token:NAME; where their files may lie \
 is said by [[subjects]] of the daemon's configuration.
 
-Scopes: read (its own jobs, their events, the network, the policies), jobs (the same, and to create and steer jobs), policies (to see \
-and manage policies), admin (everything, for all jobs).
+Scopes: read (its own jobs, their events, the network, the policies), jobs (the same, and to create and steer jobs), policies (to \
+look at the policies), admin (everything, for all jobs).
 
 See `backhaul help exit-codes` for what the exit codes mean.";
 

@@ -5,7 +5,7 @@ use super::super::queue::End;
 use super::super::step::{StopReason, Write};
 use super::board::Board;
 use super::job::Job;
-use crate::job::{EventKind, RequestHeaders, Transition};
+use crate::job::{EventKind, Transition};
 
 impl Board {
     /// Gives the job to another owner, and takes from it what the former one had entrusted to it.
@@ -22,10 +22,7 @@ impl Board {
             self.count_in(&owner);
             let from = std::mem::replace(&mut job.record.owner, owner.clone());
             self.touch(job);
-            let id = job.record.id;
-            self.step.writes.push(Write::ReplaceHeaders { job: id, headers: RequestHeaders::default() });
-            self.step.writes.push(Write::ForgetKeys(id));
-            // Hooks that notify the former owner go here as well.
+            self.step.writes.push(Write::ForgetOwner(job.record.id));
             self.journal(job, EventKind::OwnershipTaken { from, to: owner });
             self.begin_anew(job);
         }

@@ -1,6 +1,7 @@
 //! What is written is read.
 
 use super::*;
+use crate::job::IdempotencyKey;
 use crate::policy::Memo;
 use crate::policy::contract::Hook;
 use crate::scheduler::{Redirection, Replacement, RequestId};
@@ -123,6 +124,34 @@ fn a_prefix_is_replaced_in_all_names_or_in_none() {
     assert_eq!(name(2499).expose().as_str(), "http://127.0.0.1/files/number-2499.bin");
     let (none, numbers) = replace("http://elsewhere/", "http://127.0.0.1/");
     assert_eq!((none.files, numbers), (0, vec![5]));
+}
+
+#[test]
+fn a_job_that_changes_hands_loses_what_it_was_given_and_keeps_what_it_has() {
+    let fixture = Fixture::new();
+    let [job, other] = [a_job(), JobRecord { id: JobId::generate(), ..a_job() }];
+    let headers = RequestHeaders(vec![("X-Key".into(), "1".into())]);
+    let with_password = |file: FileSpec| FileSpec { remote_name: "http://u:p@127.0.0.1/a?q".parse().unwrap(), ..file };
+    // More than are read at once.
+    let files: Vec<_> = some_files(1_100).into_iter().map(with_password).collect();
+    let key = || IdempotencyKey { key: "k".into(), request: crate::job::Sha256([0; 32]) };
+    let mut writes = Vec::new();
+    for (job, owner) in [(&job, "uid:1"), (&other, "uid:2")] {
+        writes.push(Write::InsertJob { job: Box::new(job.clone()), headers: headers.clone() });
+        writes.push(Write::InsertFiles { job: job.id, first: FileIndex(0), files: files.clone() });
+        writes.push(Write::RememberKey { job: job.id, owner: owner.into(), key: key() });
+    }
+    fixture.commit(writes).unwrap();
+    fixture.commit(vec![Write::ForgetOwner(job.id)]).unwrap();
+    let reader = fixture.store.reader().unwrap();
+    let name = |job, file| reader.file(job, FileIndex(file)).unwrap().unwrap().remote_name;
+    for file in [0, 999, 1_000, 1_099] {
+        assert_eq!(name(job.id, file).expose().as_str(), "http://127.0.0.1/a?q", "{file}");
+        assert_eq!(name(other.id, file).expose().as_str(), "http://u:p@127.0.0.1/a?q", "{file}");
+    }
+    assert_eq!((reader.headers(job.id).unwrap().0.len(), reader.headers(other.id).unwrap()), (0, headers));
+    assert_eq!(reader.job_of_key("uid:1", "k").unwrap(), None);
+    assert!(reader.job_of_key("uid:2", "k").unwrap().is_some());
 }
 
 #[test]

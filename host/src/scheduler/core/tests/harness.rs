@@ -84,7 +84,7 @@ impl ModelStore {
             Write::RememberKey { owner, key, job } => {
                 self.keys.entry((owner.clone(), key.key.clone())).or_insert(*job);
             }
-            Write::ForgetKeys(id) => self.keys.retain(|_, job| job != id),
+            Write::ForgetOwner(id) => self.keys.retain(|_, job| job != id),
             Write::ReplaceHeaders { .. }
             | Write::NetworkOverride(_)
             | Write::Response { .. }

@@ -1,7 +1,7 @@
 //! Jobs that change hands.
 
 use super::harness::{World, job_id, properties, spec};
-use crate::job::{EventKind, IdempotencyKey, JobState, RequestHeaders, Sha256};
+use crate::job::{EventKind, IdempotencyKey, JobState, Sha256};
 use crate::scheduler::{
     Begin, Command, CommandError, Effect, Input, Limits, Report, RequestId, SchedulerConfig, StopReason, Write,
 };
@@ -26,7 +26,7 @@ fn a_job_that_is_taken_loses_what_its_former_owner_gave_it() {
     let command = Command::TakeOwnership { job, owner: "uid:7".into() };
     let step = world.core.handle(world.now, Input::Command { request: RequestId(99), command });
     step.writes.iter().for_each(|write| world.store.write(write));
-    assert!(step.writes.contains(&Write::ReplaceHeaders { job, headers: RequestHeaders::default() }));
+    assert!(step.writes.contains(&Write::ForgetOwner(job)));
     assert_eq!(world.record(job).owner, "uid:7");
     assert!(world.store.keys.is_empty(), "a repeated request of the former owner finds nothing");
     let told = world.store.journal.last().unwrap().1.clone();
