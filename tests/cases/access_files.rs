@@ -119,6 +119,33 @@ fn links_that_lead_out_are_not_followed_and_those_that_stay_are() {
     assert_eq!(names_in(place.path("outside")), [""; 0]);
 }
 
+#[test]
+fn a_directory_that_was_moved_out_is_followed_neither_at_publication_nor_at_deletion() {
+    if !can_be_others() {
+        skip!("users cannot be made up: root, setpriv and curl are needed");
+    }
+    let (origin, place) = (Origin::start(), Place::new());
+    origin.file("/f", File::seeded(1, 100_000));
+    let daemon = place.daemon();
+    fs::create_dir(place.path("root/way")).unwrap();
+    let file = json!({ "remote_name": origin.url("/f"), "local_name": place.path("root/way/f") });
+    let body = json!({ "type": "download", "files": [file], "resume": true });
+    let job = ANNA.call(&daemon, "POST", "/v1/jobs", Some(&body)).created();
+    daemon.wait_state(&job, "transferred");
+    // The very part file that the store knows, on a way that leads out.
+    fs::rename(place.path("root/way"), place.path("outside/way")).unwrap();
+    symlink(place.path("outside/way"), place.path("root/way")).unwrap();
+    let parts = names_in(place.path("outside/way"));
+    assert_eq!(parts.len(), 1);
+    let refused = ANNA.call(&daemon, "POST", &format!("{job}/complete"), None);
+    assert_eq!(refused.problem(), (409, "access_denied".into()));
+    assert_eq!(names_in(place.path("outside/way")), parts, "it has no name there");
+    assert_eq!(ANNA.call(&daemon, "POST", &format!("{job}/cancel"), None).status, 200);
+    assert_eq!(names_in(place.path("outside/way")), parts, "nor is it deleted there");
+    let events = daemon.get("/v1/events").json()["events"].as_array().unwrap().clone();
+    assert!(events.iter().any(|event| event["kind"] == "cancelled" && event["files_left"] == 1), "{events:?}");
+}
+
 /// Rounds of each race. Each makes a job of some files.
 const ROUNDS: usize = 25;
 

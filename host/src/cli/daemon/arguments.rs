@@ -49,8 +49,8 @@ pub(crate) struct ConnectArguments {
     #[arg(long, global = true, value_name = "PATH", value_hint = ValueHint::FilePath)]
     pub(crate) socket: Option<PathBuf>,
 
-    /// A daemon over TCP, for example https://backhaul.example.org:7447; needs a token
-    #[arg(long, global = true, value_name = "URL", conflicts_with = "socket")]
+    /// A daemon over TCP; needs a token
+    #[arg(long, global = true, value_name = "https://HOST:PORT", conflicts_with = "socket")]
     pub(crate) url: Option<String>,
 
     /// The file of the token for --url [default: $BACKHAUL_TOKEN_FILE]
