@@ -64,6 +64,36 @@ fn a_job_that_is_taken_goes_on_for_its_new_owner_without_what_it_was_given() {
 }
 
 #[test]
+fn a_job_that_runs_goes_on_from_its_checkpoint_without_the_headers_of_its_former_owner() {
+    if !can_be_others() {
+        skip!("users cannot be made up: root, setpriv and curl are needed");
+    }
+    let origin = Origin::start();
+    let content = origin.file("/f", File::seeded(9, 4_000_000));
+    let root = tempfile::tempdir().unwrap();
+    open_up(root.path());
+    let target = root.path().join("f").display().to_string();
+    let access = format!("administrators = [\"41003\"]\ndefault_roots = [{:?}]\n", root.path().display().to_string());
+    let daemon = daemon_of_several(&access, "");
+    let (anna, admin) = (User(41_001), User(41_003));
+    origin.throttle(Some(1_000_000));
+    let file = json!({ "remote_name": origin.url("/f"), "local_name": target });
+    let new = json!({ "type": "download", "files": [file], "resume": true, "headers": { "X-Api-Key": "anna's own" } });
+    let job = anna.call(&daemon, "POST", "/v1/jobs", Some(&new)).created();
+    daemon.wait_progress(&job, 500_000);
+    assert_eq!(admin.call(&daemon, "POST", &format!("{job}/take-ownership"), None).status, 200);
+    origin.throttle(None);
+    daemon.wait_state(&job, "transferred");
+    let asked = origin.log_of("/f");
+    let keys: Vec<_> = asked.iter().map(|access| access.request.header("x-api-key").is_some()).collect();
+    assert_eq!(keys, [true, false], "{asked:?}");
+    let range = asked[1].request.header("range").expect("it goes on from where it was");
+    assert!(range.starts_with("bytes=") && range != "bytes=0-", "{range}");
+    assert_eq!(admin.call(&daemon, "POST", &format!("{job}/complete"), None).status, 200);
+    assert_published(&target, content);
+}
+
+#[test]
 fn a_token_is_made_listed_and_revoked_and_shown_once() {
     let mut daemon = Daemon::start();
     let made = daemon.run(["token", "create", "--name", "ci", "--scope", "read,jobs", "--expires", "90d"]);
