@@ -82,7 +82,7 @@ mod tests {
 
     #[test]
     fn subjects_and_the_settings_around_them_are_read() {
-        let text = "[access]\nmode = \"multi\"\nsocket_group = \"staff\"\nadministrators = [\"root\"]\ndefault_roots = [\"/srv/{uid}\"]\n\
+        let text = "[access]\nmode = \"multi\"\nsocket_group = \"staff\"\nadministrators = [\"root\", 1000]\ndefault_roots = [\"/srv/{uid}\"]\n\
             [egress]\nallow = [\"10.0.0.0/8\"]\n[api]\nlisten = \"127.0.0.1:7447\"\nheartbeat = 5\ntls_key = \"key.pem\"\ntls_certificate = \"c.pem\"\n\
             [[subjects]]\nname = \"token:ci\"\nroots = [\"/srv/ci\"]\nuid = 12\n[[subjects]]\nname = \"uid:7\"\nroots = []\n";
         let config = parse(text, Path::new("/etc/backhaul/config.toml")).unwrap();
@@ -90,6 +90,7 @@ mod tests {
         assert_eq!((access.mode, access.socket_group.as_deref()), (Mode::Multi, Some("staff")));
         assert_eq!(access.subjects[0].roots, [RootTemplate::new("/srv/ci").unwrap()]);
         assert_eq!((access.subjects[0].uid, access.subjects[0].gid, access.subjects.len()), (Some(12), None, 2));
+        assert_eq!(access.administrators, ["root", "1000"]);
         assert_eq!(access.egress.allow[0].to_string(), "10.0.0.0/8");
         assert_eq!(config.tcp.listen.unwrap().port(), 7447);
         assert_eq!(config.tcp.tls_key.as_deref(), Some(Path::new("/etc/backhaul/key.pem")));
@@ -98,7 +99,7 @@ mod tests {
 
     #[test]
     fn each_mistake_is_told() {
-        let text = "[access]\nmode = \"many\"\ndefault_roots = [\"srv\"]\nsocket_grup = \"x\"\nadministrators = [1]\n\
+        let text = "[access]\nmode = \"many\"\ndefault_roots = [\"srv\"]\nsocket_grup = \"x\"\nadministrators = [true]\n\
             [egress]\ndeny = [\"10.0.0.0/99\"]\n[api]\nlisten = \"7447\"\norigins = [\"console\"]\nhost_names = [\"http://x\"]\n\
             [[subjects]]\nname = \"ci\"\nroots = \"/srv\"\n[[subjects]]\nname = \"uid:1\"\nroots = [\"/{uid}\", \"x\"]\ngid = -1\nrots = []\n\
             [[subjects]]\nname = \"uid:1\"\nroots = []\n";

@@ -54,7 +54,12 @@ impl TextSetting {
 
     /// Reads a value of the file.
     pub(super) fn read(&self, config: &mut Config, value: &Value, directory: &Path) -> Result<(), String> {
-        let text = |value: &Value| value.as_str().map(str::to_owned);
+        // Users and groups may be numbers.
+        let text = |value: &Value| match value {
+            Value::String(text) => Some(text.clone()),
+            Value::Integer(number) => Some(number.to_string()),
+            _ => None,
+        };
         let texts = match (self.form, value) {
             (Form::Text, value) => text(value).map(|text| vec![text]),
             (Form::List, Value::Array(values)) => values.iter().map(text).collect(),
@@ -199,7 +204,7 @@ pub static TEXTS: &[TextSetting] = &[
         section: "access",
         key: "administrators",
         form: Form::List,
-        example: "[\"admin\", \"1000\"]",
+        example: "[\"admin\", 1000]",
         reason: "Users who see all jobs, say what the network is, make tokens and take jobs over, by name or number; root and the daemon's own user do anyway.",
         get: |config| config.access.administrators.clone(),
         set: |config, texts, _| {
