@@ -188,6 +188,7 @@ impl Host {
         let notifier = NotifierParts {
             settings: webhooks,
             retention: retention.clone(),
+            tenants: Arc::clone(&tenants),
             store: store.clone(),
             published: Arc::clone(&published),
             events_rx: events_tx.subscribe(),

@@ -34,7 +34,11 @@ impl Operation {
 
     /// Its path, for a job.
     fn on(&self, job: &str) -> String {
-        self.path.replace("/v1/jobs/{id}", job).replace("{n}", "0").replace("{name}", "nobody")
+        self.path
+            .replace("/v1/jobs/{id}", job)
+            .replace("{id}", NO_WEBHOOK)
+            .replace("{n}", "0")
+            .replace("{name}", "nobody")
     }
 
     /// A body that has its shape, where it wants one.
@@ -84,6 +88,9 @@ fn new_job() -> Value {
 fn new_webhook() -> Value {
     json!({ "url": "http://127.0.0.1:1/hook", "enabled": false })
 }
+
+/// A webhook that nobody has. Those of others have a test of their own.
+const NO_WEBHOOK: &str = "01912345-6789-7abc-8def-0123456789ab";
 
 /// A job that nobody has.
 const NO_JOB: &str = "/v1/jobs/01912345-6789-7abc-8def-0123456789ab";

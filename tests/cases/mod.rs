@@ -5,6 +5,7 @@ mod access_files;
 mod access_matrix;
 mod access_owners;
 mod access_tcp;
+mod access_webhooks;
 mod api_events;
 mod api_jobs;
 mod api_properties;

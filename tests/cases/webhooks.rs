@@ -485,7 +485,8 @@ fn the_command_line_does_all_of_it() {
     let before = receiver.posted().len();
     daemon.run(["webhook", "resend", end, fields[0]]);
     assert_eq!(receiver.wait_count(before + 1)[before].kind(), "cancelled");
-    assert_eq!(daemon.json(["webhook", "set", end, "--disable"])["enabled"], false);
+    let set = daemon.json(["webhook", "set", end, "--disable", "--receiver", &receiver.url("/other")]);
+    assert_eq!((&set["enabled"], &set["url"]), (&json!(false), &json!(receiver.url("/other"))));
     daemon.run(["webhook", "remove", end]);
     daemon.command(["webhook", "show", end]).run().expect_code(NOT_FOUND);
     assert_eq!(daemon.run(["webhook", "list"]).stdout.len(), 1);

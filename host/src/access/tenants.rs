@@ -156,6 +156,15 @@ impl Tenants {
         }
     }
 
+    /// The class of an owner.
+    #[must_use]
+    pub fn class_of(&self, owner: &str) -> EgressClass {
+        match (self.mode, owner.parse::<Subject>().ok()) {
+            (Mode::Single, None) | (_, Some(Subject::User(_))) => EgressClass::Users,
+            (Mode::Multi, None) | (_, Some(Subject::Token(_))) => EgressClass::Tokens,
+        }
+    }
+
     /// What the jobs of an owner may do. May read /etc/passwd.
     #[must_use]
     pub fn of(&self, owner: &str) -> Arc<Tenant> {
@@ -231,6 +240,16 @@ mod tests {
             roots: roots.iter().map(|root| template(root)).collect(),
             uid: None,
             gid: None,
+        }
+    }
+
+    #[test]
+    fn the_class_of_an_owner_is_that_of_its_jobs() {
+        for mode in [Mode::Single, Mode::Multi] {
+            let tenants = Tenants::new(&AccessConfig { mode, ..AccessConfig::default() }, 0);
+            for owner in ["uid:0", "uid:1000", "token:ci", "embedded application", ""] {
+                assert_eq!(tenants.class_of(owner), tenants.of(owner).class, "{mode:?} {owner:?}");
+            }
         }
     }
 

@@ -226,6 +226,7 @@ pub(super) fn webhook(status: &WebhookStatus) -> WebhookView {
     let WebhookStatus { webhook, pending, failed, delivered_at } = status;
     WebhookView {
         id: webhook.id,
+        owner: webhook.owner.clone(),
         url: webhook.url.to_string(),
         kinds: webhook.kinds.clone(),
         labels: webhook.labels.iter().cloned().collect(),

@@ -1,4 +1,5 @@
-//! Webhooks: receivers that events are posted to. Each user has their own, and learns nothing of others'.
+//! Webhooks: receivers that events are posted to. Each user has their own, and learns nothing of others'; administrators see them
+//! all. They are told of their owner's jobs, whoever looks at them.
 
 use axum::extract::{FromRequestParts, Path, State};
 use axum::response::{IntoResponse as _, Response};
@@ -109,9 +110,9 @@ async fn create(State(app): State<App>, peer: Peer, request: Json<NewView>) -> R
 
 /// List webhooks
 #[utoipa::path(get, path = "/v1/webhooks", operation_id = "list_webhooks", tag = "webhooks",
-    responses((status = 200, description = "The caller's webhooks, oldest first.", body = WebhookList)))]
+    responses((status = 200, description = "The caller's webhooks, oldest first; those of all users for an administrator.", body = WebhookList)))]
 async fn list(State(app): State<App>, peer: Peer) -> Result<Response, Refusal> {
-    let webhooks = app.host.webhooks().list(&peer.owner()).await?;
+    let webhooks = app.host.webhooks().list(own(&peer).as_deref()).await?;
     Ok(axum::Json(WebhookList { webhooks: webhooks.iter().map(views::webhook).collect() }).into_response())
 }
 
@@ -120,7 +121,7 @@ async fn list(State(app): State<App>, peer: Peer) -> Result<Response, Refusal> {
     params(("id" = WebhookId, Path, description = "The webhook's id.")),
     responses((status = 200, description = "The webhook.", body = WebhookView)))]
 async fn get(State(app): State<App>, peer: Peer, WebhookPath(id): WebhookPath) -> Result<Response, Refusal> {
-    Ok(shown(&app.host.webhooks().get(&peer.owner(), id).await?))
+    Ok(shown(&app.host.webhooks().get(own(&peer).as_deref(), id).await?))
 }
 
 /// Change a webhook
@@ -141,7 +142,7 @@ async fn change(
     let kinds = kinds.map(|kinds| checked(kinds, &mut check));
     let labels = labels.map(|labels| check.labels(labels));
     let changes = check.done(WebhookChanges { url: url.flatten(), kinds, labels, enabled })?;
-    Ok(shown(&app.host.webhooks().change(&peer.owner(), id, changes).await?))
+    Ok(shown(&app.host.webhooks().change(own(&peer).as_deref(), id, changes).await?))
 }
 
 /// Remove a webhook
@@ -151,7 +152,7 @@ async fn change(
     params(("id" = WebhookId, Path, description = "The webhook's id.")),
     responses((status = 204, description = "It is gone.")))]
 async fn remove(State(app): State<App>, peer: Peer, WebhookPath(id): WebhookPath) -> Result<StatusCode, Refusal> {
-    app.host.webhooks().remove(&peer.owner(), id).await?;
+    app.host.webhooks().remove(own(&peer).as_deref(), id).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -162,7 +163,7 @@ async fn remove(State(app): State<App>, peer: Peer, WebhookPath(id): WebhookPath
     params(("id" = WebhookId, Path, description = "The webhook's id.")),
     responses((status = 200, description = "What became of it.", body = TestedWebhook)))]
 async fn test(State(app): State<App>, peer: Peer, WebhookPath(id): WebhookPath) -> Result<Response, Refusal> {
-    let Tested { delivered, status, problem, took } = app.host.webhooks().test(&peer.owner(), id).await?;
+    let Tested { delivered, status, problem, took } = app.host.webhooks().test(own(&peer).as_deref(), id).await?;
     let took = Seconds::from_millis(u64::try_from(took.as_millis()).unwrap_or(u64::MAX));
     Ok(axum::Json(TestedWebhook { delivered, status, problem, took }).into_response())
 }
@@ -198,7 +199,7 @@ async fn deliveries(
     query.done(&["state", "limit", "cursor"])?;
     let limit = u32::try_from(limit).unwrap_or(u32::MAX);
     // One more than the page shows whether there is another.
-    let mut found = app.host.webhooks().deliveries(&peer.owner(), id, state, after, limit + 1).await?;
+    let mut found = app.host.webhooks().deliveries(own(&peer).as_deref(), id, state, after, limit + 1).await?;
     let more = found.len() > limit as usize;
     found.truncate(limit as usize);
     let next_cursor = found.last().filter(|_| more).map(|last| last.number.to_string());
@@ -220,8 +221,13 @@ async fn resend(
     peer: Peer,
     DeliveryPath(id, number): DeliveryPath,
 ) -> Result<Response, Refusal> {
-    let resent = app.host.webhooks().resend(&peer.owner(), id, number).await?;
+    let resent = app.host.webhooks().resend(own(&peer).as_deref(), id, number).await?;
     Ok(axum::Json(views::delivery(&resent)).into_response())
+}
+
+/// The owner whose webhooks the caller sees; none if it sees everybody's.
+fn own(peer: &Peer) -> Option<String> {
+    peer.caller().own()
 }
 
 fn shown(status: &WebhookStatus) -> Response {
@@ -248,7 +254,7 @@ impl From<WebhookError> for Refusal {
             WebhookError::NotFound(_) => Self::new(StatusCode::NOT_FOUND, "webhook_not_found", text),
             WebhookError::NoDelivery { .. } => Self::new(StatusCode::NOT_FOUND, "delivery_not_found", text),
             WebhookError::TooMany(_) => Self::new(StatusCode::CONFLICT, "too_many_webhooks", text),
-            WebhookError::PlainHttp => Self::field("/url", text),
+            WebhookError::PlainHttp | WebhookError::EgressDenied(_) => Self::field("/url", text),
             WebhookError::Randomness(detail) => Self::internal(&detail),
             WebhookError::Store(error) => error.into(),
             WebhookError::Stopping => Self::stopping(),

@@ -124,26 +124,27 @@ async fn a_webhook_is_its_owners_alone() {
     let new = NewWebhook { owner, url, secret: None, kinds, labels: Vec::new(), enabled: false };
     let created = host.webhooks().create(new.clone()).await.unwrap();
     let id = created.webhook.id;
-    assert_eq!(host.webhooks().get("uid:0", id).await.unwrap(), created);
+    assert_eq!(host.webhooks().get(Some("uid:0"), id).await.unwrap(), created);
     let webhooks = host.webhooks();
     let changes = WebhookChanges { enabled: Some(true), ..WebhookChanges::default() };
     for refused in [
-        webhooks.get("uid:1", id).await.map(drop),
-        webhooks.change("uid:1", id, changes).await.map(drop),
-        webhooks.remove("uid:1", id).await,
-        webhooks.test("uid:1", id).await.map(drop),
-        webhooks.deliveries("uid:1", id, DeliveryState::Failed, 0, 1).await.map(drop),
-        webhooks.resend("uid:1", id, 1).await.map(drop),
+        webhooks.get(Some("uid:1"), id).await.map(drop),
+        webhooks.change(Some("uid:1"), id, changes).await.map(drop),
+        webhooks.remove(Some("uid:1"), id).await,
+        webhooks.test(Some("uid:1"), id).await.map(drop),
+        webhooks.deliveries(Some("uid:1"), id, DeliveryState::Failed, 0, 1).await.map(drop),
+        webhooks.resend(Some("uid:1"), id, 1).await.map(drop),
     ] {
         assert!(matches!(refused, Err(WebhookError::NotFound(named)) if named == id), "{refused:?}");
     }
-    assert_eq!(webhooks.list("uid:1").await.unwrap(), []);
+    assert_eq!(webhooks.list(Some("uid:1")).await.unwrap(), []);
+    assert_eq!(webhooks.list(None).await.unwrap(), [host.webhooks().get(Some("uid:0"), id).await.unwrap()]);
     // The limit is each owner's own, and what is created is there after a restart.
     webhooks.create(NewWebhook { owner: "uid:1".into(), ..new }).await.unwrap();
     host.shutdown().await;
-    assert!(matches!(host.webhooks().list("uid:0").await, Err(WebhookError::Stopping)));
+    assert!(matches!(host.webhooks().list(Some("uid:0")).await, Err(WebhookError::Stopping)));
     let host = start(directory.path()).await;
-    assert_eq!(host.webhooks().list("uid:0").await.unwrap(), [created]);
+    assert_eq!(host.webhooks().list(Some("uid:0")).await.unwrap(), [created]);
     host.shutdown().await;
 }
 

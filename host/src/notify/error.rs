@@ -25,6 +25,9 @@ pub enum WebhookError {
         "must begin with https://, unless the receiver is on this machine (the setting webhooks.plain_http says so)"
     )]
     PlainHttp,
+    /// An address that the owner's jobs may not connect to either.
+    #[error("{0} (the section [egress] of the configuration says which addresses are open)")]
+    EgressDenied(String),
     /// The kernel gave none.
     #[error("no randomness for a secret: {0}")]
     Randomness(String),

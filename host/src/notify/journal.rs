@@ -34,6 +34,11 @@ impl Journal {
         Self { store, published, reader: None }
     }
 
+    /// Whose a job is; none if it is final, or gone.
+    pub(super) fn owner(&self, job: JobId) -> Option<String> {
+        self.published.get(job).map(|job| job.record.owner.clone())
+    }
+
     /// The events after a number.
     pub(super) async fn after(&mut self, after: u64) -> Result<Page, StoreError> {
         let published = Arc::clone(&self.published);

@@ -13,6 +13,7 @@ use super::sender::{Sender, SharedSender};
 use super::task::{Incoming, Running};
 use super::webhook::{Delivery, DeliveryState, NewWebhook, Webhook, WebhookChanges, WebhookId};
 use super::{PlainHttp, WebhookError, WebhookSettings};
+use crate::access::Tenants;
 use crate::clock::{Now, Stopwatch, UnixMillis};
 use crate::host::NumberedEvent;
 use crate::job::SafeUrl;
@@ -28,6 +29,8 @@ const INCOMING_CAPACITY: usize = 64;
 pub(crate) struct NotifierParts {
     pub(crate) settings: WebhookSettings,
     pub(crate) retention: RetentionConfig,
+    /// What each owner's deliveries may connect to.
+    pub(crate) tenants: Arc<Tenants>,
     pub(crate) store: Store,
     pub(crate) published: Arc<Published>,
     /// Every event after its commit, from before the first one of this run.
@@ -76,7 +79,7 @@ impl Webhooks {
     pub(crate) async fn start(parts: NotifierParts) -> Result<Self, StoreError> {
         let (incoming_tx, incoming_rx) = mpsc::channel(INCOMING_CAPACITY);
         let settings = parts.settings.clone();
-        let sender = Arc::new(Sender::new(settings.clone()));
+        let sender = Arc::new(Sender::new(settings.clone(), Arc::clone(&parts.tenants)));
         let counters = Arc::new(Counters::default());
         let running = Running::load(parts, Arc::clone(&sender), Arc::clone(&counters)).await?;
         #[expect(clippy::disallowed_methods, reason = "the handle owns the task and `shutdown` joins it")]
@@ -87,44 +90,45 @@ impl Webhooks {
     /// Creates a webhook, which is told of what happens from now on. Durable when this returns.
     ///
     /// # Errors
-    /// [`WebhookError::TooMany`], `PlainHttp`, `Randomness`, `Store` or `Stopping`.
+    /// [`WebhookError::TooMany`], `PlainHttp`, `EgressDenied`, `Randomness`, `Store` or `Stopping`.
     pub async fn create(&self, new: NewWebhook) -> Result<WebhookStatus, WebhookError> {
-        self.check_url(&new.url)?;
+        self.check_url(&new.owner, &new.url)?;
         self.ask(|reply_tx| Incoming::Create { new: Box::new(new), reply_tx }).await
     }
 
-    /// The webhooks of an owner, oldest first.
+    /// The webhooks of an owner, oldest first. Here and below: those of all owners if none is named, which is for administrators.
     ///
     /// # Errors
     /// [`WebhookError::Stopping`].
-    pub async fn list(&self, owner: &str) -> Result<Vec<WebhookStatus>, WebhookError> {
-        let owner = owner.to_owned();
+    pub async fn list(&self, owner: Option<&str>) -> Result<Vec<WebhookStatus>, WebhookError> {
+        let owner = owner.map(str::to_owned);
         self.ask(|reply_tx| Incoming::List { owner, reply_tx }).await
     }
 
-    /// One webhook of an owner.
+    /// One webhook.
     ///
     /// # Errors
     /// [`WebhookError::NotFound`] or `Stopping`.
-    pub async fn get(&self, owner: &str, id: WebhookId) -> Result<WebhookStatus, WebhookError> {
-        let owner = owner.to_owned();
+    pub async fn get(&self, owner: Option<&str>, id: WebhookId) -> Result<WebhookStatus, WebhookError> {
+        let owner = owner.map(str::to_owned);
         self.ask(|reply_tx| Incoming::Get { owner, id, reply_tx }).await
     }
 
     /// Changes a webhook. Durable when this returns. One that is enabled goes on with what happened since it was disabled.
     ///
     /// # Errors
-    /// [`WebhookError::NotFound`], `PlainHttp`, `Store` or `Stopping`.
+    /// [`WebhookError::NotFound`], `PlainHttp`, `EgressDenied`, `Store` or `Stopping`.
     pub async fn change(
         &self,
-        owner: &str,
+        owner: Option<&str>,
         id: WebhookId,
         changes: WebhookChanges,
     ) -> Result<WebhookStatus, WebhookError> {
         if let Some(url) = &changes.url {
-            self.check_url(url)?;
+            let owner = self.get(owner, id).await?.webhook.owner;
+            self.check_url(&owner, url)?;
         }
-        let owner = owner.to_owned();
+        let owner = owner.map(str::to_owned);
         self.ask(|reply_tx| Incoming::Change { owner, id, changes: Box::new(changes), reply_tx }).await
     }
 
@@ -132,8 +136,8 @@ impl Webhooks {
     ///
     /// # Errors
     /// [`WebhookError::NotFound`], `Store` or `Stopping`.
-    pub async fn remove(&self, owner: &str, id: WebhookId) -> Result<(), WebhookError> {
-        let owner = owner.to_owned();
+    pub async fn remove(&self, owner: Option<&str>, id: WebhookId) -> Result<(), WebhookError> {
+        let owner = owner.map(str::to_owned);
         self.ask(|reply_tx| Incoming::Remove { owner, id, reply_tx }).await
     }
 
@@ -141,7 +145,7 @@ impl Webhooks {
     ///
     /// # Errors
     /// [`WebhookError::NotFound`] or `Stopping`. That it did not arrive is no error of this call.
-    pub async fn test(&self, owner: &str, id: WebhookId) -> Result<Tested, WebhookError> {
+    pub async fn test(&self, owner: Option<&str>, id: WebhookId) -> Result<Tested, WebhookError> {
         let webhook = self.get(owner, id).await?.webhook;
         let (watch, message) = (Stopwatch::start(), Message::of_test(id, Now::read().wall));
         let outcome = self.sender.send(&webhook, message).await;
@@ -155,13 +159,13 @@ impl Webhooks {
     /// [`WebhookError::NotFound`], `Store` or `Stopping`.
     pub async fn deliveries(
         &self,
-        owner: &str,
+        owner: Option<&str>,
         id: WebhookId,
         state: DeliveryState,
         after: u64,
         limit: u32,
     ) -> Result<Vec<Delivery>, WebhookError> {
-        let owner = owner.to_owned();
+        let owner = owner.map(str::to_owned);
         self.ask(|reply_tx| Incoming::Deliveries { owner, id, state, after, limit, reply_tx }).await
     }
 
@@ -169,8 +173,8 @@ impl Webhooks {
     ///
     /// # Errors
     /// [`WebhookError::NotFound`], `NoDelivery`, `Store` or `Stopping`.
-    pub async fn resend(&self, owner: &str, id: WebhookId, number: u64) -> Result<Delivery, WebhookError> {
-        let owner = owner.to_owned();
+    pub async fn resend(&self, owner: Option<&str>, id: WebhookId, number: u64) -> Result<Delivery, WebhookError> {
+        let owner = owner.map(str::to_owned);
         self.ask(|reply_tx| Incoming::Resend { owner, id, number, reply_tx }).await
     }
 
@@ -191,7 +195,9 @@ impl Webhooks {
         }
     }
 
-    fn check_url(&self, url: &SafeUrl) -> Result<(), WebhookError> {
+    /// That a name leads to no forbidden address is seen to at each delivery.
+    fn check_url(&self, owner: &str, url: &SafeUrl) -> Result<(), WebhookError> {
+        self.sender.check(owner, url).map_err(|forbidden| WebhookError::EgressDenied(forbidden.to_string()))?;
         let is_plain = url.expose().scheme() == "http";
         match self.settings.plain_http {
             PlainHttp::Loopback if is_plain && !is_loopback(url) => Err(WebhookError::PlainHttp),

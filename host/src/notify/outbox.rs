@@ -284,6 +284,27 @@ impl Outbox {
         }
     }
 
+    /// Whether a delivery is not over.
+    pub(super) fn has(&self, number: u64) -> bool {
+        self.entries.contains_key(&number)
+    }
+
+    /// Jobs of which something is left to deliver or to store.
+    pub(super) fn jobs(&self) -> HashSet<JobId> {
+        let of_ended = self.ended.iter().filter_map(|write| match write {
+            NotifyWrite::Put(failed) => failed.event.job,
+            _ => None,
+        });
+        self.entries.values().filter_map(|entry| entry.event.job).chain(of_ended).collect()
+    }
+
+    /// Nothing of the job is told any more, nor stored: it belongs to another owner.
+    pub(super) fn forget(&mut self, job: JobId) {
+        self.entries.retain(|_, entry| entry.event.job != Some(job));
+        self.ended.retain(|write| !matches!(write, NotifyWrite::Put(failed) if failed.event.job == Some(job)));
+        self.paced.remove(&job);
+    }
+
     /// Deliveries that are not over.
     pub(super) fn len(&self) -> usize {
         self.entries.len()

@@ -12,7 +12,9 @@ use super::egress::{self, Forbidden, NotResolved, OwnersResolver};
 use super::message::Message;
 use super::settings::WebhookSettings;
 use super::webhook::Webhook;
+use crate::access::{EgressRules, Tenants};
 use crate::clock::Now;
+use crate::job::SafeUrl;
 use crate::transfer::retry_after_ms;
 
 /// Bytes of an answer that are taken, so that its connection can be used again. What the answer says does not matter.
@@ -65,12 +67,22 @@ impl Outcome {
 #[derive(Debug)]
 pub(super) struct Sender {
     settings: WebhookSettings,
+    tenants: Arc<Tenants>,
     clients: Mutex<HashMap<String, reqwest::Client>>,
 }
 
 impl Sender {
-    pub(super) fn new(settings: WebhookSettings) -> Self {
-        Self { settings, clients: Mutex::default() }
+    pub(super) fn new(settings: WebhookSettings, tenants: Arc<Tenants>) -> Self {
+        Self { settings, tenants, clients: Mutex::default() }
+    }
+
+    /// Refuses a URL with an address in it that deliveries of the owner may not go to; a name is judged once it is resolved.
+    pub(super) fn check(&self, owner: &str, url: &SafeUrl) -> Result<(), Forbidden> {
+        egress::check_literal(&self.rules(owner), url)
+    }
+
+    fn rules(&self, owner: &str) -> EgressRules {
+        self.tenants.egress(self.tenants.class_of(owner))
     }
 
     /// Tries to deliver a message. Takes no longer than the timeout.
@@ -83,7 +95,7 @@ impl Sender {
     }
 
     async fn attempt(&self, webhook: &Webhook, Message { id, body }: Message) -> Outcome {
-        if let Err(forbidden) = egress::check_literal(&webhook.owner, &webhook.url) {
+        if let Err(forbidden) = self.check(&webhook.owner, &webhook.url) {
             return Outcome::Unanswered { detail: forbidden.to_string() };
         }
         let client = match self.client(&webhook.owner) {
@@ -128,6 +140,7 @@ impl Sender {
         }
         // Fails if a provider was installed before, by whoever embeds this library: theirs is used then.
         let _ = rustls::crypto::ring::default_provider().install_default();
+        let rules = Arc::new(self.rules(owner));
         let build = || {
             reqwest::Client::builder()
                 .user_agent(concat!("backhaul/", env!("CARGO_PKG_VERSION")))
@@ -136,7 +149,7 @@ impl Sender {
                 .no_proxy()
                 .http1_only()
                 .http1_max_headers(HEADERS_MAX)
-                .dns_resolver(OwnersResolver { owner: owner.to_owned() })
+                .dns_resolver(OwnersResolver { rules: Arc::clone(&rules) })
                 .connect_timeout(self.settings.timeout)
                 .tcp_nodelay(true)
                 .pool_max_idle_per_host(IDLE_CONNECTIONS)

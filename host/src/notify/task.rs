@@ -3,6 +3,7 @@
 //! Nothing is sent that could not be recorded: while the store cannot be written, the webhooks wait with everything else.
 
 mod attempts;
+mod ownership;
 mod recording;
 mod requests;
 
@@ -39,7 +40,7 @@ const PAGES_AT_ONCE: usize = 8;
 /// Whom to reply to.
 pub(super) type ReplyTo<T> = oneshot::Sender<Result<T, WebhookError>>;
 
-/// What comes from outside.
+/// What comes from outside. Without an owner it is about the webhooks of all of them.
 #[derive(Debug)]
 pub(super) enum Incoming {
     Create {
@@ -47,27 +48,27 @@ pub(super) enum Incoming {
         reply_tx: ReplyTo<WebhookStatus>,
     },
     List {
-        owner: String,
+        owner: Option<String>,
         reply_tx: ReplyTo<Vec<WebhookStatus>>,
     },
     Get {
-        owner: String,
+        owner: Option<String>,
         id: WebhookId,
         reply_tx: ReplyTo<WebhookStatus>,
     },
     Change {
-        owner: String,
+        owner: Option<String>,
         id: WebhookId,
         changes: Box<WebhookChanges>,
         reply_tx: ReplyTo<WebhookStatus>,
     },
     Remove {
-        owner: String,
+        owner: Option<String>,
         id: WebhookId,
         reply_tx: ReplyTo<()>,
     },
     Deliveries {
-        owner: String,
+        owner: Option<String>,
         id: WebhookId,
         state: DeliveryState,
         after: u64,
@@ -75,7 +76,7 @@ pub(super) enum Incoming {
         reply_tx: ReplyTo<Vec<Delivery>>,
     },
     Resend {
-        owner: String,
+        owner: Option<String>,
         id: WebhookId,
         number: u64,
         reply_tx: ReplyTo<Delivery>,
@@ -120,6 +121,8 @@ pub(super) struct Running {
     attempts: JoinSet<Outcome>,
     /// What each of them delivers.
     under_way: HashMap<task::Id, (WebhookId, u64)>,
+    /// What the store still has of jobs that belong to others now.
+    forgotten: Vec<NotifyWrite>,
     /// The last event that is known to be in the journal; the largest number while that is to be found out.
     journal_end: u64,
     /// The store failed: nothing is sent before this time, and then only if it can be used.
@@ -136,7 +139,7 @@ impl Running {
         sender: SharedSender,
         counters: Arc<Counters>,
     ) -> Result<Self, StoreError> {
-        let NotifierParts { settings, retention, store, published, events_rx } = parts;
+        let NotifierParts { settings, retention, tenants: _, store, published, events_rx } = parts;
         let mut journal = Journal::new(store.clone(), published);
         let loaded = journal.read(|reader| {
             let with_pending = |hook: StoredWebhook| {
@@ -166,6 +169,7 @@ impl Running {
             hooks,
             attempts: JoinSet::new(),
             under_way: HashMap::new(),
+            forgotten: Vec::new(),
             journal_end: u64::MAX,
             retry_at: None,
             is_told: false,
@@ -175,6 +179,7 @@ impl Running {
     }
 
     pub(super) async fn run(mut self, mut incoming_rx: mpsc::Receiver<Incoming>) {
+        self.forget_all_lost();
         loop {
             if self.is_usable().await {
                 self.take_events().await;
@@ -200,7 +205,8 @@ impl Running {
     /// Waits for something to happen. Cancel-safe in every branch: nothing is lost if another one is taken.
     async fn wait(&mut self, incoming_rx: &mut mpsc::Receiver<Incoming>) -> Wake {
         let sleep = self.sleep();
-        let listens = self.hooks.values().any(|hook| hook.webhook.enabled);
+        // To those that are disabled as well: what waits for one may be of a job that changes hands.
+        let listens = !self.hooks.is_empty();
         tokio::select! {
             biased;
             Some(attempted) = self.attempts.join_next_with_id() => Wake::Attempted(attempted),
@@ -225,16 +231,32 @@ impl Running {
 
     /// Something was committed. What it is stands in the journal.
     fn hear(&mut self, event: Result<Arc<NumberedEvent>, RecvError>) {
-        // Of a journal that went on without us it is to be found out how far it goes.
-        let mut end = event.map_or(u64::MAX, |event| event.number);
+        self.heard(event.ok());
+        self.hear_all();
+    }
+
+    fn hear_all(&mut self) {
         loop {
             match self.events_rx.try_recv() {
-                Ok(event) => end = end.max(event.number),
-                Err(TryRecvError::Lagged(_)) => end = u64::MAX,
-                Err(TryRecvError::Empty | TryRecvError::Closed) => break,
+                Ok(event) => self.heard(Some(event)),
+                Err(TryRecvError::Lagged(_)) => self.heard(None),
+                Err(TryRecvError::Empty | TryRecvError::Closed) => return,
             }
         }
-        self.journal_end = self.journal_end.max(end);
+    }
+
+    fn heard(&mut self, event: Option<Arc<NumberedEvent>>) {
+        self.journal_end = match event {
+            Some(event) => {
+                self.forget_lost(&event.event);
+                self.journal_end.max(event.number)
+            }
+            // Of a journal that went on without us it is to be found out how far it goes.
+            None => {
+                self.forget_all_lost();
+                u64::MAX
+            }
+        };
     }
 
     /// The number after which the journal is to be read: the least of all webhooks that can take more and have not taken all.

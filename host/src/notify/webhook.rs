@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use super::secret::Secret;
 use crate::clock::UnixMillis;
-use crate::job::{Event, EventKind, SafeUrl};
+use crate::job::{Event, EventKind, JobId, SafeUrl};
 
 /// The kinds of events that a webhook is told of if its owner names none: how jobs end.
 pub const DEFAULT_KINDS: [&str; 4] = ["job_transferred", "job_error", "acknowledged", "cancelled"];
@@ -189,6 +189,13 @@ pub enum NotifyWrite {
         webhook: WebhookId,
         /// Which event.
         number: u64,
+    },
+    /// Everything of a job goes that waits or has failed: the job is another owner's now.
+    ForgetJob {
+        /// Whose.
+        webhook: WebhookId,
+        /// Which job.
+        job: JobId,
     },
     /// Of the failed ones only the newest stay.
     TrimFailed {

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use rusqlite::Connection;
 
 use super::error::{Problem, Result};
-use super::rows::{decision, event, file, header, idempotency, job, memo, meta, response, token};
+use super::rows::{decision, delivery, event, file, header, idempotency, job, memo, meta, response, token};
 use super::{Batch, Replaced, change};
 use crate::job::{Event, FileIndex, FileRecord, FileSpec, JobId, RequestHeaders, SafeUrl};
 use crate::scheduler::{FileChange, Replacement, Write};
@@ -134,7 +134,7 @@ fn change_file(connection: &Connection, job: JobId, record: &mut FileRecord, cha
 fn forget_owner(connection: &Connection, job: JobId) -> Result<()> {
     header::replace(connection, job, &RequestHeaders::default())?;
     idempotency::forget(connection, job)?;
-    // Whatever notifies the former owner is removed here as well.
+    delivery::forget_job(connection, job)?;
     let mut first = FileIndex(0);
     loop {
         let page = file::page(connection, job, first, REPLACE_PAGE)?;

@@ -31,6 +31,7 @@ pub(super) fn apply(connection: &Connection, writes: &[NotifyWrite]) -> Result<(
             NotifyWrite::Cursor { webhook, number } => webhook::put_cursor(connection, *webhook, *number)?,
             NotifyWrite::Put(put) => delivery::put(connection, put)?,
             NotifyWrite::Delivered { webhook, number } => delivery::remove(connection, *webhook, *number)?,
+            NotifyWrite::ForgetJob { webhook, job } => delivery::forget_job_of(connection, *webhook, *job)?,
             NotifyWrite::TrimFailed { webhook, keep } => delivery::trim_failed(connection, *webhook, *keep)?,
             NotifyWrite::PruneFailed { before } => delivery::prune_failed(connection, *before)?,
         }

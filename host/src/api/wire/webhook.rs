@@ -66,6 +66,8 @@ pub struct WebhookPatch {
 pub struct WebhookView {
     /// Its id.
     pub id: WebhookId,
+    /// Whose it is, and whose jobs it is told of.
+    pub owner: String,
     /// Where events are posted to, without userinfo and query.
     pub url: String,
     /// The kinds of events.

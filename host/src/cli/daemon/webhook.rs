@@ -85,7 +85,7 @@ async fn add(session: &Session<'_>, arguments: &AddWebhookArguments) -> Result<E
         secret,
         kinds: (!arguments.kind.is_empty()).then(|| arguments.kind.clone()),
         labels: arguments.label.iter().cloned().collect::<BTreeMap<_, _>>(),
-        ..NewWebhook::to(&arguments.url)
+        ..NewWebhook::to(&arguments.receiver)
     };
     let created = session.client.create_webhook(&new).await?;
     match session.format {
@@ -118,7 +118,7 @@ fn read_secret(file: &Path) -> Result<String, Failure> {
 
 fn patch(arguments: &SetWebhookArguments) -> WebhookPatch {
     WebhookPatch {
-        url: arguments.url.clone(),
+        url: arguments.receiver.clone(),
         kinds: (!arguments.kind.is_empty()).then(|| arguments.kind.clone()),
         labels: None,
         enabled: (arguments.enable || arguments.disable).then_some(arguments.enable),

@@ -75,7 +75,7 @@ pub(crate) struct OneWebhookArguments {
 pub(crate) struct AddWebhookArguments {
     /// Where events are posted to: https, or http on this machine
     #[arg(value_name = "URL", value_hint = ValueHint::Url)]
-    pub(crate) url: String,
+    pub(crate) receiver: String,
 
     /// A kind of event, for example job_error; may be given several times [default: job_transferred, job_error, acknowledged, cancelled]
     #[arg(short, long, value_name = "KIND")]
@@ -102,7 +102,7 @@ pub(crate) struct SetWebhookArguments {
 
     /// Where events are posted to
     #[arg(long, value_name = "URL", value_hint = ValueHint::Url)]
-    pub(crate) url: Option<String>,
+    pub(crate) receiver: Option<String>,
 
     /// The kinds of events, in place of those that it has
     #[arg(short, long, value_name = "KIND")]

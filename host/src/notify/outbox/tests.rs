@@ -248,3 +248,23 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn of_a_job_that_is_lost_nothing_is_left_and_the_cursor_goes_on_without_it() {
+    let mut outbox = outbox();
+    for (number, of) in [(1, 1), (2, 2), (3, 1), (4, 2)] {
+        take(&mut outbox, number, of);
+    }
+    assert_eq!(begin_all(&mut outbox, 0), [1, 2]);
+    // The first of job 1 has failed for good, and the store does not know yet.
+    outbox.failed(1, failure(), None, now(0));
+    outbox.forget(job(1));
+    assert_eq!(outbox.jobs(), HashSet::from([job(2)]));
+    assert!(!outbox.has(3) && outbox.has(4));
+    let writes = outbox.unstored(now(0).boot, Ending::Yes);
+    assert!(!writes.iter().any(|write| matches!(write, NotifyWrite::Put(put) if put.event.job == Some(job(1)))));
+    outbox.delivered(2, now(1));
+    assert_eq!(begin_all(&mut outbox, 1), [4]);
+    outbox.delivered(4, now(2));
+    assert_eq!(store(&mut outbox, 2).2, Some(4));
+}

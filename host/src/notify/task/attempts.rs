@@ -51,6 +51,10 @@ impl Running {
     fn attempted(&mut self, id: WebhookId, number: u64, outcome: Outcome) {
         // A webhook that was removed meanwhile has nobody who would want to know.
         let Some(hook) = self.hooks.get_mut(&id) else { return };
+        // Its job has changed hands meanwhile.
+        if !hook.outbox.has(number) {
+            return;
+        }
         let now = Now::read();
         let Some(problem) = outcome.problem() else {
             hook.outbox.delivered(number, now);

@@ -9,7 +9,7 @@ impl Running {
     /// Stores what became of deliveries, in one transaction.
     pub(super) async fn record(&mut self, ending: Ending) {
         let now = Now::read().boot;
-        let mut all = Vec::new();
+        let mut all = self.forgotten.clone();
         for hook in self.hooks.values() {
             if hook.is_changed {
                 all.push(NotifyWrite::Update(Box::new(Webhook::clone(&hook.webhook))));
@@ -26,6 +26,9 @@ impl Running {
                     hook.outbox.stored(now, &all);
                 }
                 self.goes_on();
+                if !std::mem::take(&mut self.forgotten).is_empty() {
+                    self.count_failed().await;
+                }
             }
             Err(error) => self.degrade(&error),
         }
@@ -68,12 +71,15 @@ impl Running {
             return;
         }
         let before = UnixMillis(now.wall.0.saturating_sub(self.retention.events_ms));
-        let pruned = self.store.notify(vec![NotifyWrite::PruneFailed { before }]).await;
-        let counted = match pruned {
-            Ok(()) => self.journal.read(|reader| reader.webhooks()).await,
-            Err(error) => Err(error),
-        };
-        match counted {
+        match self.store.notify(vec![NotifyWrite::PruneFailed { before }]).await {
+            Ok(()) => self.count_failed().await,
+            Err(error) => tracing::warn!(%error, "could not remove failed deliveries; it is tried again later"),
+        }
+    }
+
+    /// Counts the rows of deliveries that have failed, where it is not known how many have gone.
+    async fn count_failed(&mut self) {
+        match self.journal.read(|reader| reader.webhooks()).await {
             Ok(stored) => {
                 for StoredWebhook { webhook, failed, .. } in stored {
                     if let Some(hook) = self.hooks.get_mut(&webhook.id) {
@@ -81,7 +87,7 @@ impl Running {
                     }
                 }
             }
-            Err(error) => tracing::warn!(%error, "could not remove failed deliveries; it is tried again later"),
+            Err(error) => tracing::warn!(%error, "could not count failed deliveries; the number may be too high"),
         }
     }
 }

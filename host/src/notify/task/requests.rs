@@ -6,36 +6,38 @@ use crate::notify::secret::Secret;
 impl Running {
     /// Does what is asked. A caller that has left needs no reply; what it asked for is done, or not, all the same.
     pub(super) async fn answer(&mut self, incoming: Incoming) {
+        // Whoever asks after a job has changed hands sees nothing of it any more.
+        self.hear_all();
         match incoming {
             Incoming::Create { new, reply_tx } => {
                 let _left = reply_tx.send(self.create(*new).await);
             }
             Incoming::List { owner, reply_tx } => {
-                let of_owner = self.hooks.values().filter(|hook| hook.webhook.owner == owner);
+                let of_owner = self.hooks.values().filter(|hook| is_of(hook, owner.as_deref()));
                 let _left = reply_tx.send(Ok(of_owner.map(Hook::status).collect()));
             }
             Incoming::Get { owner, id, reply_tx } => {
-                let _left = reply_tx.send(self.hook(&owner, id).map(|hook| hook.status()));
+                let _left = reply_tx.send(self.hook(owner.as_deref(), id).map(|hook| hook.status()));
             }
             Incoming::Change { owner, id, changes, reply_tx } => {
-                let _left = reply_tx.send(self.change(&owner, id, *changes).await);
+                let _left = reply_tx.send(self.change(owner.as_deref(), id, *changes).await);
             }
             Incoming::Remove { owner, id, reply_tx } => {
-                let _left = reply_tx.send(self.remove(&owner, id).await);
+                let _left = reply_tx.send(self.remove(owner.as_deref(), id).await);
             }
             Incoming::Deliveries { owner, id, state, after, limit, reply_tx } => {
-                let _left = reply_tx.send(self.deliveries(&owner, id, state, after, limit).await);
+                let _left = reply_tx.send(self.deliveries(owner.as_deref(), id, state, after, limit).await);
             }
             Incoming::Resend { owner, id, number, reply_tx } => {
-                let _left = reply_tx.send(self.resend(&owner, id, number).await);
+                let _left = reply_tx.send(self.resend(owner.as_deref(), id, number).await);
             }
             Incoming::Shutdown => {}
         }
     }
 
-    /// The webhook, if it is this owner's: of others' nobody learns that they are there.
-    fn hook(&mut self, owner: &str, id: WebhookId) -> Result<&mut Hook, WebhookError> {
-        let hook = self.hooks.get_mut(&id).filter(|hook| hook.webhook.owner == owner);
+    /// The webhook, if it is this owner's: of others' nobody but an administrator learns that they are there.
+    fn hook(&mut self, owner: Option<&str>, id: WebhookId) -> Result<&mut Hook, WebhookError> {
+        let hook = self.hooks.get_mut(&id).filter(|hook| is_of(hook, owner));
         hook.ok_or(WebhookError::NotFound(id))
     }
 
@@ -63,7 +65,7 @@ impl Running {
 
     async fn change(
         &mut self,
-        owner: &str,
+        owner: Option<&str>,
         id: WebhookId,
         changes: WebhookChanges,
     ) -> Result<WebhookStatus, WebhookError> {
@@ -78,7 +80,7 @@ impl Running {
         Ok(status)
     }
 
-    async fn remove(&mut self, owner: &str, id: WebhookId) -> Result<(), WebhookError> {
+    async fn remove(&mut self, owner: Option<&str>, id: WebhookId) -> Result<(), WebhookError> {
         self.hook(owner, id)?;
         self.store.notify(vec![NotifyWrite::Remove(id)]).await?;
         self.hooks.remove(&id);
@@ -87,7 +89,7 @@ impl Running {
 
     async fn deliveries(
         &mut self,
-        owner: &str,
+        owner: Option<&str>,
         id: WebhookId,
         state: DeliveryState,
         after: u64,
@@ -104,7 +106,7 @@ impl Running {
         }
     }
 
-    async fn resend(&mut self, owner: &str, id: WebhookId, number: u64) -> Result<Delivery, WebhookError> {
+    async fn resend(&mut self, owner: Option<&str>, id: WebhookId, number: u64) -> Result<Delivery, WebhookError> {
         let now = Now::read();
         let none = || WebhookError::NoDelivery { webhook: id, number };
         let hook = self.hook(owner, id)?;
@@ -121,4 +123,9 @@ impl Running {
         }
         self.hook(owner, id)?.outbox.one(number).ok_or_else(none)
     }
+}
+
+/// Whether the webhook is this owner's; every one is, if none is named.
+fn is_of(hook: &Hook, owner: Option<&str>) -> bool {
+    owner.is_none_or(|owner| hook.webhook.owner == owner)
 }

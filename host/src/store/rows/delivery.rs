@@ -4,7 +4,7 @@ use rusqlite::{Connection, OptionalExtension as _, Row, params};
 
 use super::{Columns, Read, Table, blob, integer, json, optional, optional_text, signed, webhook, write};
 use crate::clock::UnixMillis;
-use crate::job::{Event, EventKind};
+use crate::job::{Event, EventKind, JobId};
 use crate::notify::{Delivery, DeliveryState, WebhookId};
 use crate::store::error::Result;
 
@@ -37,6 +37,8 @@ ON CONFLICT (webhook_id, number) DO UPDATE SET state = excluded.state, attempts 
 delay_ms = excluded.delay_ms, attempted_at = excluded.attempted_at, status = excluded.status, detail = excluded.detail,
 checksum = excluded.checksum";
 const DELETE: &str = "DELETE FROM webhook_delivery WHERE webhook_id = ?1 AND number = ?2";
+const FORGET_JOB: &str = "DELETE FROM webhook_delivery WHERE job_id = ?1";
+const FORGET_JOB_OF: &str = "DELETE FROM webhook_delivery WHERE webhook_id = ?1 AND job_id = ?2";
 /// The newest are those of the highest numbers.
 const TRIM: &str = "DELETE FROM webhook_delivery WHERE webhook_id = ?1 AND state = 1 AND number <=
 (SELECT number FROM webhook_delivery WHERE webhook_id = ?1 AND state = 1 ORDER BY number DESC LIMIT 1 OFFSET ?2)";
@@ -72,6 +74,18 @@ pub(crate) fn put(connection: &Connection, delivery: &Delivery) -> Result<()> {
 
 pub(crate) fn remove(connection: &Connection, webhook: WebhookId, number: u64) -> Result<()> {
     connection.prepare_cached(DELETE)?.execute(params![webhook.0.as_bytes(), signed(number)])?;
+    Ok(())
+}
+
+/// Removes everything that is still to be told of a job, by whatever webhook.
+pub(crate) fn forget_job(connection: &Connection, job: JobId) -> Result<()> {
+    connection.prepare_cached(FORGET_JOB)?.execute([job.0.as_bytes()])?;
+    Ok(())
+}
+
+/// The same by one webhook.
+pub(crate) fn forget_job_of(connection: &Connection, webhook: WebhookId, job: JobId) -> Result<()> {
+    connection.prepare_cached(FORGET_JOB_OF)?.execute(params![webhook.0.as_bytes(), job.0.as_bytes()])?;
     Ok(())
 }
 

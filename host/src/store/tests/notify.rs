@@ -58,3 +58,27 @@ fn a_change_of_a_webhook_that_is_gone_is_refused_and_nothing_of_it_stays() {
     assert!(matches!(error, StoreError::Refused { .. }), "{error}");
     assert_eq!(fixture.store.reader().unwrap().webhooks().unwrap(), []);
 }
+
+#[test]
+fn a_job_that_changes_hands_leaves_nothing_that_its_former_owner_was_to_be_told() {
+    let fixture = Fixture::new();
+    let (job, other) = (a_job(), JobRecord { id: JobId::generate(), ..a_job() });
+    let webhook = a_webhook();
+    let id = webhook.id;
+    let of_job = |number: u64, job: JobId, state| {
+        let NotifyWrite::Put(put) = failed(id, number, 1) else { unreachable!("that is what it makes") };
+        let event = Event { job: Some(job), ..put.event.clone() };
+        NotifyWrite::Put(Box::new(Delivery { event, state, ..*put }))
+    };
+    let insert = |job: &JobRecord| Write::InsertJob { job: Box::new(job.clone()), headers: RequestHeaders::default() };
+    fixture.commit(vec![insert(&job), insert(&other)]).unwrap();
+    let mut writes = vec![NotifyWrite::Insert { webhook: Box::new(webhook), cursor: 0 }];
+    writes.extend([(1, job.id), (2, other.id), (3, job.id)].map(|(number, job)| of_job(number, job, FAILED)));
+    writes.push(of_job(4, job.id, DeliveryState::Pending));
+    wait(fixture.store.notify(writes)).unwrap();
+    fixture.commit(vec![Write::ForgetOwner(job.id)]).unwrap();
+    let pending = fixture.store.reader().unwrap().deliveries(id, DeliveryState::Pending, 0, 99).unwrap();
+    assert_eq!((numbers(&fixture.store, id), pending), (vec![2], Vec::new()));
+    wait(fixture.store.notify(vec![NotifyWrite::ForgetJob { webhook: id, job: other.id }])).unwrap();
+    assert_eq!(numbers(&fixture.store, id), [0_u64; 0]);
+}
