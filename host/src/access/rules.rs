@@ -109,6 +109,7 @@ const RULES: &[(&str, &str, Needs)] = &[
     ("POST", "/v1/jobs/{id}/files", JOBS),
     ("GET", "/v1/jobs/{id}/files/{n}", READ),
     ("PATCH", "/v1/jobs/{id}/files/{n}", JOBS),
+    ("GET", "/v1/jobs/{id}/files/{n}/response-headers", READ),
     // Credentials more often than not: whoever only looks has no use for them.
     ("GET", "/v1/jobs/{id}/headers", JOBS),
     ("PUT", "/v1/jobs/{id}/headers", JOBS),
@@ -158,7 +159,7 @@ mod tests {
 
     /// The whole table as it is meant: method, route, then which of read, jobs, policies, admin opens it alone.
     #[rustfmt::skip]
-    const TABLE: [(&str, &str, &str); 41] = [
+    const TABLE: [(&str, &str, &str); 42] = [
         ("GET",    "/healthz",                            "rjpa"),
         ("GET",    "/readyz",                             "rjpa"),
         ("GET",    "/openapi.json",                       "rjpa"),
@@ -176,6 +177,7 @@ mod tests {
         ("POST",   "/v1/jobs/{id}/files",                 "-j-a"),
         ("GET",    "/v1/jobs/{id}/files/{n}",             "rj-a"),
         ("PATCH",  "/v1/jobs/{id}/files/{n}",             "-j-a"),
+        ("GET",    "/v1/jobs/{id}/files/{n}/response-headers", "rj-a"),
         ("GET",    "/v1/jobs/{id}/headers",                 "-j-a"),
         ("PUT",    "/v1/jobs/{id}/headers",                 "-j-a"),
         ("GET",    "/v1/jobs/{id}/progress",              "rj-a"),
