@@ -164,6 +164,12 @@ impl Daemon {
         self.wait_view(&format!("{job}/progress"), |progress| progress["bytes_transferred"].as_u64() >= Some(bytes));
     }
 
+    /// The same, until so many bytes are durable.
+    #[track_caller]
+    pub(crate) fn wait_durable(&self, job: &str, bytes: u64) {
+        self.wait_view(job, |job| job["progress"]["bytes_transferred"].as_u64() >= Some(bytes));
+    }
+
     /// Waits, by held answers, until so many files are whole.
     #[track_caller]
     pub(crate) fn wait_whole(&self, job: &str, files: u64) {
